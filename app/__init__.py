@@ -1,0 +1,1 @@
+"""The service's vocabulary, contracts and web shell. Never imports ``workers``."""

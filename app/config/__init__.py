@@ -1,0 +1,1 @@
+"""The one configuration file: registries, rules, defaults, keys."""

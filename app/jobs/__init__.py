@@ -1,0 +1,1 @@
+"""Jobs: messages, states, the ledger in Redis, the queue."""

@@ -1,0 +1,1 @@
+"""OCI types: digests, references, descriptors, manifests. Pure values, no I/O."""

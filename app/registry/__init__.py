@@ -1,0 +1,1 @@
+"""Registry client: protocols, and one streaming HTTP implementation of them."""

@@ -1,0 +1,1 @@
+"""Registry webhooks: authentication, dialects, routes."""

@@ -1,0 +1,1 @@
+"""The building: pure formats, bundles, conversion, tasks and the CLI. May import ``app``."""

@@ -1,0 +1,1 @@
+"""Bundles: layer materializations to manifests, by profile. Pure."""

@@ -1,0 +1,1 @@
+"""The ``verilayer`` command: ``commands`` is its tree, every other module one command."""

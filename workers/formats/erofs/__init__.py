@@ -1,0 +1,1 @@
+"""EROFS: on-disk structures, tree, layout, writer, reader, dump."""

@@ -1,0 +1,1 @@
+"""Tar as ``mkfs.erofs --tar=i`` reads it."""

@@ -1,0 +1,1 @@
+"""dm-verity: parameters, superblock, Merkle tree."""

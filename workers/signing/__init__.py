@@ -1,0 +1,1 @@
+"""Root hash signers: where keys are kept, and which repository may use which."""
