@@ -208,6 +208,37 @@ class Rule(ConfigModel):
         return any(fnmatchcase(str(platform), glob) for glob in self.platforms)
 
 
+RoleName = Literal["read", "operate", "admin"]
+
+
+class AdminToken(ConfigModel):
+    """An API token, kept as the sha256 (hex) of its text."""
+
+    name: str = Field(min_length=1, max_length=64)
+    sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
+    role: RoleName = "read"
+
+
+class AdminOidcConfig(ConfigModel):
+    """JWTs of an OIDC issuer accepted by the admin API."""
+
+    issuer: str
+    audience: str
+    jwks_url: str = Field(pattern=r"^https?://")
+    #: Claim that names groups or roles, and what they map to here.
+    role_claim: str = "groups"
+    roles: dict[str, RoleName] = {}
+
+
+class AdminConfig(ConfigModel):
+    """Who may use the admin API and the console. Without tokens and OIDC it answers 401 to all."""
+
+    tokens: tuple[AdminToken, ...] = ()
+    oidc: AdminOidcConfig | None = None
+    #: Requests per minute and caller.
+    requests_per_minute: int = Field(default=600, ge=1)
+
+
 class Defaults(ConfigModel):
     """What a rule leaves open."""
 
@@ -226,6 +257,7 @@ class ServiceConfig(ConfigModel):
     signers: tuple[SignerConfig, ...] = ()
     build: BuildConfig = BuildConfig()
     defaults: Defaults = Defaults()
+    admin: AdminConfig = AdminConfig()
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
