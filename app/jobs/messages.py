@@ -1,10 +1,17 @@
-"""Messages on the queue: frozen, versioned, JSON. The web sends them by ``task_name`` only."""
+"""Messages on the queue: frozen, versioned, JSON. The web sends them by ``task_name`` only.
+
+A message is a wake-up, never the record of the work: which job or layer runs next is decided by
+the schedule in Redis when a worker is free (``app.jobs.schedule``). A lost or doubled message is
+therefore harmless.
+"""
 
 from __future__ import annotations
 
 from typing import ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict
+
+Lane = Literal["image", "layer", "layer-large"]
 
 
 class _Message(BaseModel):
@@ -19,18 +26,15 @@ class DrainIntake(_Message):
     task_name: ClassVar[str] = "verilayer.drain_intake"
 
 
-class ConvertImage(_Message):
-    """Convert one platform manifest; everything else is in the job's ledger record."""
+class RunNext(_Message):
+    """Run the unit of a lane that the schedule admits next, if any."""
 
-    task_name: ClassVar[str] = "verilayer.convert_image"
+    task_name: ClassVar[str] = "verilayer.run_next"
 
-    job_id: str
+    lane: Lane
 
 
-class BuildLayer(_Message):
-    """Build and push one layer's index and tree under its build key."""
+class Reap(_Message):
+    """Take back expired leases, requeue what is due, drop what is old."""
 
-    task_name: ClassVar[str] = "verilayer.build_layer"
-
-    job_id: str
-    build_key: str
+    task_name: ClassVar[str] = "verilayer.reap"

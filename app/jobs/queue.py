@@ -1,0 +1,78 @@
+"""Sends tasks by name, so that the web never imports a worker."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from celery import Celery
+from kombu.exceptions import OperationalError
+from pydantic import BaseModel
+from redis.exceptions import RedisError
+
+from app.errors import BrokerUnavailable
+from app.jobs.messages import DrainIntake, Lane, RunNext
+
+#: Celery queue of each lane; big layers have their own so that small ones do not wait for them.
+QUEUES: dict[str, str] = {
+    "image": "images",
+    "layer": "layers",
+    "layer-large": "layers-large",
+}
+INTAKE_QUEUE = "intake"
+MAINTENANCE_QUEUE = "maintenance"
+
+
+class JobQueue(Protocol):
+    """Wakes workers; losing a call only delays work until the reaper's next round."""
+
+    def drain_intake(self) -> None:
+        """Ask a worker to resolve pending events. Raises ``BrokerUnavailable``."""
+        ...
+
+    def run_next(self, lane: Lane, count: int = 1) -> None:
+        """Ask workers to run ``count`` units of a lane. Raises ``BrokerUnavailable``."""
+        ...
+
+
+class CeleryJobQueue:
+    """The ``JobQueue`` over Celery; publishing is bounded to about two seconds."""
+
+    def __init__(self, celery: Celery) -> None:
+        self._celery = celery
+
+    @classmethod
+    def connect(cls, broker_url: str) -> CeleryJobQueue:
+        """Return a queue for processes that only send, such as the web."""
+        celery = Celery("verilayer-sender", broker=broker_url, set_as_current=False)
+        celery.conf.update(
+            task_ignore_result=True,
+            broker_connection_timeout=1.0,
+            broker_transport_options={
+                "socket_timeout": 2.0,
+                "socket_connect_timeout": 1.0,
+                "max_retries": 1,
+            },
+        )
+        return cls(celery)
+
+    def drain_intake(self) -> None:
+        """See ``JobQueue``."""
+        self._send(DrainIntake.task_name, DrainIntake(), INTAKE_QUEUE)
+
+    def run_next(self, lane: Lane, count: int = 1) -> None:
+        """See ``JobQueue``."""
+        for _ in range(count):
+            self._send(RunNext.task_name, RunNext(lane=lane), QUEUES[lane])
+
+    def _send(self, name: str, message: BaseModel, queue: str) -> None:
+        try:
+            self._celery.send_task(
+                name,
+                args=[message.model_dump(mode="json")],
+                queue=queue,
+                ignore_result=True,
+                retry=True,
+                retry_policy={"max_retries": 1, "interval_start": 0.1, "interval_max": 0.2},
+            )
+        except (OperationalError, RedisError, OSError) as error:
+            raise BrokerUnavailable(f"the broker refused a task: {error}") from error
