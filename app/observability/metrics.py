@@ -1,0 +1,138 @@
+"""Every metric the service exposes, in one place; docs/metrics.md lists the same names.
+
+Metrics are process-wide by nature, as loggers are, so they are module constants. With
+``PROMETHEUS_MULTIPROC_DIR`` in the environment before this module is imported, values live in
+memory-mapped files that ``app.observability.exposition`` sums over all processes of the host.
+
+Names follow the Prometheus conventions: base units, ``_total`` for counters. Label values are
+bounded: configured names, enumerations, status codes; never a repository, tag or digest.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from prometheus_client import Counter, Gauge, Histogram
+
+#: From one millisecond (a webhook) to half an hour (a very large layer), in seconds.
+_SECONDS = (0.001, 0.005, 0.025, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600, 1800)
+
+WEBHOOKS = Counter(
+    "verilayer_webhook_deliveries_total",
+    "Webhook deliveries answered: accepted, duplicate, ignored, unauthorized, malformed, "
+    "too-large, unavailable.",
+    ["dialect", "outcome"],
+)
+WEBHOOK_SECONDS = Histogram(
+    "verilayer_webhook_duration_seconds",
+    "From the request's first byte to its answer.",
+    ["dialect"],
+    buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 3),
+)
+EVENTS = Counter(
+    "verilayer_push_events_total",
+    "Push events after parsing: queued, duplicate, ignored (no rule), skipped, failed.",
+    ["registry", "outcome"],
+)
+LOOP_DROPS = Counter(
+    "verilayer_loop_drops_total",
+    "Events of our own pushes that were dropped, by the guard that caught them.",
+    ["guard"],
+)
+JOBS_FINISHED = Counter(
+    "verilayer_jobs_finished_total",
+    "Jobs that reached a final state: succeeded, skipped, failed, cancelled, dead.",
+    ["state"],
+)
+PUSH_TO_ATTACHED = Histogram(
+    "verilayer_push_to_attached_seconds",
+    "From the push event's arrival to its bundle being attached: the service's SLO.",
+    buckets=(1, 2.5, 5, 10, 20, 30, 60, 120, 300, 600, 1800, 3600),
+)
+PHASE_SECONDS = Histogram(
+    "verilayer_phase_duration_seconds",
+    "Time one layer or image spends in a phase: pull, index, tree, sign, push, attach and others.",
+    ["phase"],
+    buckets=_SECONDS,
+)
+LAYER_BYTES = Counter(
+    "verilayer_layer_bytes_total",
+    "Bytes moved for layers: pulled (compressed), unpacked (tar), pushed (index and tree).",
+    ["direction"],
+)
+LAYER_BUILDS = Counter(
+    "verilayer_layer_builds_total",
+    "Layers asked for: built, or hit (its build key was already done or under way).",
+    ["outcome"],
+)
+LAYER_WARNINGS = Counter(
+    "verilayer_layer_warnings_total", "Oddities seen in layers, by kind.", ["kind"]
+)
+RETRIES = Counter(
+    "verilayer_task_retries_total", "Tasks put back after a retryable error.", ["task", "code"]
+)
+REGISTRY_REQUESTS = Counter(
+    "verilayer_registry_requests_total",
+    "HTTP requests to registries; status 'error' is a request without an answer.",
+    ["host", "method", "status"],
+)
+REGISTRY_SECONDS = Histogram(
+    "verilayer_registry_request_duration_seconds",
+    "Until the response headers of a registry request.",
+    ["host", "method"],
+    buckets=_SECONDS,
+)
+REGISTRY_WAIT_SECONDS = Counter(
+    "verilayer_registry_wait_seconds_total",
+    "Time spent waiting for a registry's shared limit: rate, concurrency, retry-after.",
+    ["host", "reason"],
+)
+SIGNATURES = Counter(
+    "verilayer_signatures_total", "Root hashes signed, refused or failed.", ["signer", "outcome"]
+)
+CERTIFICATE_DAYS_LEFT = Gauge(
+    "verilayer_certificate_days_left",
+    "Days until the signing certificate expires; negative once it has.",
+    ["signer"],
+    multiprocess_mode="mostrecent",
+)
+SPOOL_USED_BYTES = Gauge(
+    "verilayer_spool_used_bytes",
+    "Scratch space in use on this host.",
+    multiprocess_mode="mostrecent",
+)
+SPOOL_LIMIT_BYTES = Gauge(
+    "verilayer_spool_limit_bytes",
+    "Scratch space this host may use.",
+    multiprocess_mode="mostrecent",
+)
+SWEEP_LAST_SUCCESS = Gauge(
+    "verilayer_sweep_last_success_timestamp_seconds",
+    "When the last complete sweep of a registry ended (Unix time); its age is the sweep lag.",
+    ["registry"],
+    multiprocess_mode="max",
+)
+SWEEP_FINDINGS = Counter(
+    "verilayer_sweep_findings_total",
+    "What sweeps found: missing, stale, failed, complete.",
+    ["registry", "finding"],
+)
+
+#: Read from Redis at scrape time (see ``app.observability.exposition``), so no process owns them.
+READINGS: Mapping[str, tuple[str, tuple[str, ...]]] = {
+    "verilayer_jobs": ("Jobs by state now.", ("state",)),
+    "verilayer_queue_depth": ("Messages that wait in a queue now.", ("queue",)),
+    "verilayer_queue_oldest_age_seconds": (
+        "Age of the oldest job that waits, by priority.",
+        ("queue",),
+    ),
+    "verilayer_intake_pending": ("Accepted push events not yet turned into jobs.", ()),
+    "verilayer_dead_letters": ("Jobs given up on that wait for a person.", ()),
+    "verilayer_readings_ok": ("1 when Redis answered this scrape, else 0.", ()),
+}
+
+
+def observe_phases(timings: Mapping[str, float]) -> None:
+    """Record the duration in seconds of each phase, as ``BuiltLayer.timings`` gives them."""
+    for phase, seconds in timings.items():
+        PHASE_SECONDS.labels(phase=phase).observe(seconds)
