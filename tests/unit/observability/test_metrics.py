@@ -25,11 +25,7 @@ def declared() -> list[MetricWrapperBase]:
 
 def test_names_follow_the_conventions() -> None:
     for metric in declared():
-        family = (
-            metric.describe()[0]
-            if isinstance(metric.describe(), list)
-            else next(iter(metric.describe()))
-        )
+        family = next(iter(metric.describe()))
         full = family.name + ("_total" if family.type == "counter" else "")
         assert NAME.match(full), full
         assert full.endswith(UNITS), full
