@@ -44,6 +44,21 @@ class Settings(BaseSettings):
     )
     log_format: str = Field(default="json", pattern="^(json|console)$", description="Log lines.")
     log_level: str = Field(default="INFO", description="Least severe level that is logged.")
+    metrics_port: int | None = Field(
+        default=None,
+        ge=1,
+        le=65535,
+        description="Port on which a worker serves /metrics; none when absent. "
+        "The API serves them on its own port.",
+    )
+    otlp_endpoint: str | None = Field(
+        default=None,
+        pattern="^https?://",
+        description="OTLP/HTTP collector that traces are sent to; tracing is off when absent.",
+    )
+    heartbeat_file: Path | None = Field(
+        default=None, description="File a worker touches while it consumes, for liveness probes."
+    )
     #: Celery redelivers unacknowledged tasks after this many seconds; see docs/reliability.md.
     visibility_timeout: int = Field(
         default=4 * 3600, ge=60, description="Seconds until an unacknowledged task is redelivered."
