@@ -24,15 +24,14 @@ _TRACEPARENT = re.compile(r"^00-(?!0{32})([0-9a-f]{32})-(?!0{16})([0-9a-f]{16})-
 def configure(service: str, endpoint: str | None) -> None:
     """Export spans to an OTLP/HTTP endpoint such as ``http://collector:4318``; None is off.
 
-    Instruments httpx (each registry call) and Celery. Raises ``ConfigurationError`` when the extra
-    is not installed.
+    Instruments httpx, so that each registry call is a span. Raises ``ConfigurationError`` when the
+    extra is not installed.
     """
     if endpoint is None:
         return
     try:
         from opentelemetry import trace
         from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
-        from opentelemetry.instrumentation.celery import CeleryInstrumentor
         from opentelemetry.instrumentation.httpx import HTTPXClientInstrumentor
         from opentelemetry.sdk.resources import Resource
         from opentelemetry.sdk.trace import TracerProvider
@@ -47,7 +46,6 @@ def configure(service: str, endpoint: str | None) -> None:
     provider.add_span_processor(BatchSpanProcessor(exporter))
     trace.set_tracer_provider(provider)
     HTTPXClientInstrumentor().instrument()
-    CeleryInstrumentor().instrument()  # type: ignore[no-untyped-call]  # the library has no types
 
 
 def shutdown() -> None:

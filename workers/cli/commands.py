@@ -8,7 +8,9 @@ from collections.abc import Mapping
 import click
 
 #: Command -> (module that holds it, one line for ``--help``). Modules expose ``command``.
-COMMANDS: Mapping[str, tuple[str, str]] = {}
+COMMANDS: Mapping[str, tuple[str, str]] = {
+    "up": ("workers.cli.up", "Run the whole service on this host until Ctrl-C."),
+}
 
 
 class LazyGroup(click.Group):

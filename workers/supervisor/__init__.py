@@ -1,0 +1,1 @@
+"""Runs the whole service on one host: what ``verilayer up`` starts, watches and stops."""

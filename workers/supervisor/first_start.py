@@ -1,0 +1,98 @@
+"""Makes what a first start lacks: the state folder, a webhook secret, a configuration file."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from app.errors import ConfigurationError
+
+SECRET_HEADER = "X-Verilayer-Secret"  # noqa: S105 - the header's name, not its value
+
+_CONFIGURATION = """\
+# Written by the first `verilayer up`. Reference: docs/configuration.md
+version: 1
+
+registries:
+  - id: local
+    url: {registry_url}
+    # A registry on this machine; leave this out for one elsewhere.
+    allow_private_addresses: true
+    webhook:
+      dialect: distribution
+      auth: header
+      header: {header}
+      secrets:
+        - file: {secret_file}
+
+# The first rule that matches a push decides.
+rules:
+  - name: everything
+    registry: local
+    repositories: ["*"]
+
+# An ephemeral key proves nothing to anybody: it is made on this machine, for trying things out.
+# For real use see docs/keys.md.
+signers:
+  - name: ephemeral
+    kind: ephemeral
+
+defaults:
+  profiles: [containerd-erofs]
+  signer: ephemeral
+"""
+
+
+@contextmanager
+def exclusive(state: Path) -> Iterator[None]:
+    """Make the state folder and hold it: one service at a time.
+
+    Raises ``ConfigurationError`` when another process holds it or it cannot be made.
+    """
+    try:
+        state.mkdir(mode=0o700, parents=True, exist_ok=True)
+        lock = os.open(state / "up.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise ConfigurationError(f"cannot use the state folder {state}: {error}") from error
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        os.close(lock)
+        raise ConfigurationError(
+            f"another verilayer up uses {state}", advice="stop it, or give another --state folder"
+        ) from error
+    try:
+        yield
+    finally:
+        os.close(lock)
+
+
+def webhook_secret(state: Path) -> Path:
+    """Return the file of the webhook secret, made on first use, readable by its owner only."""
+    file = state / "webhook-secret"
+    if not file.exists():
+        handle = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(handle, "w") as out:
+            out.write(secrets.token_urlsafe(32))
+    return file.resolve()
+
+
+def write_configuration(file: Path, state: Path, registry_url: str) -> bool:
+    """Write a first configuration file unless there is one; tells whether it wrote."""
+    secret_file = webhook_secret(state)
+    if file.exists():
+        return False
+    text = _CONFIGURATION.format(
+        registry_url=registry_url, header=SECRET_HEADER, secret_file=secret_file
+    )
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        with file.open("x") as out:
+            out.write(text)
+    except OSError as error:
+        raise ConfigurationError(f"cannot write {file}: {error}") from error
+    return True

