@@ -1,0 +1,46 @@
+"""The optional native extension: hashes runs of 512-byte blocks, parses nothing.
+
+Callers hold a pure twin of everything here and use it where the extension was not built and
+``blocks`` is None.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any, Protocol, cast
+
+Buffer = bytes | bytearray | memoryview
+
+
+class Blocks(Protocol):
+    """What ``_blocks.c`` offers. Every function raises ``ValueError`` for wrong lengths."""
+
+    #: Which form runs on this processor: ``x86-sha``, ``arm-sha2`` or ``plain``.
+    IMPLEMENTATION: str
+
+    def block_hashes(self, data: Buffer, salt: Buffer, out: Any, /) -> None:
+        """Write sha256(salt + block) of each block of ``data``; the salt has 32 bytes."""
+
+    def block_hashes_and_stream(self, data: Buffer, salt: Buffer, out: Any, state: Any, /) -> None:
+        """Do the same, and advance ``state`` (32 bytes, SHA-256) over ``data``."""
+
+    def plain_block_hashes(self, data: Buffer, salt: Buffer, out: Any, /) -> None:
+        """``block_hashes`` without special instructions."""
+
+    def plain_block_hashes_and_stream(
+        self, data: Buffer, salt: Buffer, out: Any, state: Any, /
+    ) -> None:
+        """``block_hashes_and_stream`` without special instructions."""
+
+    def compress(self, data: Buffer, state: Any, /) -> None:
+        """Advance ``state`` over ``data``, a multiple of 64 bytes."""
+
+
+def _load() -> Blocks | None:
+    try:
+        return cast(Blocks, importlib.import_module("workers._native._blocks"))
+    except ImportError:
+        return None
+
+
+blocks: Blocks | None = _load()

@@ -1,0 +1,143 @@
+"""Hashes of 512-byte blocks: sha256(salt + block), 32 bytes each, one after the other.
+
+The native extension does this about five times faster than ``hashlib`` and without the
+interpreter's lock; where it is absent, the pure form below gives the same bytes.
+"""
+
+from __future__ import annotations
+
+import hashlib
+
+from workers._native import blocks
+from workers.formats.verity.values import BLOCK, DIGEST, ZERO_SALT, Salt
+
+Buffer = bytes | bytearray | memoryview
+
+
+def block_hashes_into(data: Buffer, out: bytearray | memoryview, salt: Salt = ZERO_SALT) -> int:
+    """Hash each whole block of ``data`` into ``out``; return the number of bytes written.
+
+    ``data`` must be a multiple of 512 bytes long and ``out`` have room for 1/16 of that; raises
+    ``ValueError`` otherwise.
+    """
+    count, rest = divmod(len(data), BLOCK)
+    if rest or len(out) < count * DIGEST:
+        raise ValueError("data is not whole blocks, or there is no room for their hashes")
+    if blocks is None or len(salt) != DIGEST:
+        return pure_block_hashes_into(data, out, salt)
+    blocks.block_hashes(data, salt, out)
+    return count * DIGEST
+
+
+def pure_block_hashes_into(data: Buffer, out: bytearray | memoryview, salt: Salt) -> int:
+    """Do the same with ``hashlib``."""
+    view = memoryview(data)
+    salted = hashlib.sha256(salt)
+    at = 0
+    for start in range(0, len(view), BLOCK):
+        hasher = salted.copy()
+        hasher.update(view[start : start + BLOCK])
+        out[at : at + DIGEST] = hasher.digest()
+        at += DIGEST
+    return at
+
+
+def block_hashes(data: Buffer, salt: Salt = ZERO_SALT) -> bytearray:
+    """Return the hashes of all whole blocks of ``data``; raises ``ValueError`` as above."""
+    out = bytearray(len(data) // BLOCK * DIGEST)
+    block_hashes_into(data, out, salt)
+    return out
+
+
+class LeafHasher:
+    """Turns a stream in any chunking into leaves and the digest of the whole.
+
+    Both go over each block together, which costs less than one after the other.
+    """
+
+    def __init__(self, salt: Salt = ZERO_SALT, *, hashed: bool = True) -> None:
+        """Start at offset 0; without ``hashed`` there are leaves only."""
+        self._salt = salt
+        self._digest = (StreamDigest() if blocks else hashlib.sha256()) if hashed else None
+        self._rest = bytearray()
+        self.count = 0
+
+    def update(self, data: Buffer) -> bytes | bytearray:
+        """Return the leaves of the blocks that ``data`` completes."""
+        view = memoryview(data)
+        head = b""
+        if self._rest:
+            need = BLOCK - len(self._rest)
+            self._rest += view[:need]
+            view = view[need:]
+            if len(self._rest) < BLOCK:
+                return b""
+            head = bytes(self._leaves(self._rest))
+            self._rest.clear()
+        whole = len(view) // BLOCK * BLOCK
+        self._rest += view[whole:]
+        leaves = self._leaves(view[:whole])
+        return head + leaves if head else leaves
+
+    def _leaves(self, data: Buffer) -> bytearray:
+        out = bytearray(len(data) // BLOCK * DIGEST)
+        self.count += len(data) // BLOCK
+        if isinstance(self._digest, StreamDigest) and len(self._salt) == DIGEST:
+            self._digest.update_with_blocks(data, self._salt, out)
+            return out
+        if self._digest is not None:
+            self._digest.update(data)
+        block_hashes_into(data, out, self._salt)
+        return out
+
+    def finish(self) -> bytes:
+        """Return the leaf of the zero-filled rest; nothing when there is no rest."""
+        if not self._rest:
+            return b""
+        rest = bytes(self._rest)
+        self._rest.clear()
+        if self._digest is not None:
+            self._digest.update(rest)
+        self.count += 1
+        return bytes(block_hashes(rest.ljust(BLOCK, b"\0"), self._salt))
+
+    def hexdigest(self) -> str:
+        """sha256 of the whole stream; call after ``finish``. Raises ``ValueError`` unhashed."""
+        if self._digest is None:
+            raise ValueError("the stream was not hashed")
+        return self._digest.hexdigest()
+
+
+class StreamDigest:
+    """sha256 whose state the native extension advances together with block hashes."""
+
+    _START = bytes.fromhex("6a09e667bb67ae853c6ef372a54ff53a510e527f9b05688c1f83d9ab5be0cd19")
+
+    def __init__(self) -> None:
+        """Start a digest; the extension must be there."""
+        self._state = bytearray(self._START)
+        self._size = 0
+        self._rest = b""
+
+    def update_with_blocks(self, data: Buffer, salt: Salt, out: bytearray) -> None:
+        """Take whole blocks and write their salted hashes to ``out``; before any ``update``."""
+        assert blocks is not None
+        blocks.block_hashes_and_stream(data, salt, out, self._state)
+        self._size += len(data)
+
+    def update(self, data: Buffer) -> None:
+        """Take bytes that need not be whole blocks."""
+        assert blocks is not None
+        self._size += len(data)
+        data = self._rest + bytes(data)
+        whole = len(data) // 64 * 64
+        blocks.compress(data[:whole], self._state)
+        self._rest = data[whole:]
+
+    def hexdigest(self) -> str:
+        """The digest (FIPS 180-4 section 5.1.1: a one bit, zeros, the length in bits)."""
+        assert blocks is not None
+        end = self._rest + b"\x80" + bytes((-len(self._rest) - 9) % 64)
+        state = bytearray(self._state)
+        blocks.compress(end + (self._size * 8).to_bytes(8, "big"), state)
+        return state.hex()
