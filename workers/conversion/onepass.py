@@ -1,0 +1,207 @@
+"""The stages of one pass, and what is done when the tar has gone by.
+
+::
+
+    caller's thread   chunks -> digest of the blob ─┐
+    decompress                                      └> pieces of the tar ─┬─> leaves (spool, diffID)
+                                                                          └─> index (tar headers)
+    caller's thread   index leaves + tar leaves -> upper levels, root hash, tree digest
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from uuid import UUID
+
+from app.errors import Cancelled, SourceInvalid
+from app.oci.digest import DiffID
+from workers.conversion.blob import Blob, algorithm_of, joined
+from workers.conversion.built import BuiltLayer, ExpectedLayer, LayerOptions
+from workers.conversion.decompression import DecompressionLimits, Piece, decompress
+from workers.conversion.finishing import Forest, geometry
+from workers.conversion.identity import erofs_uuid
+from workers.conversion.pipeline import Channel, Flow, Stopped
+from workers.conversion.spool import Lease, Spool
+from workers.conversion.tarleaves import TarLeaves
+from workers.formats.erofs.tarindex import TarIndex, TarIndexBuilder, TarIndexOptions, with_uuid
+from workers.formats.errors import FormatError
+from workers.formats.tar.limits import TarLimits
+
+#: Chunks are joined to blocks of at least this, so that small ones cost little.
+_BLOCK = 256 << 10
+#: Items in a channel: enough to even out the stages, 1 MiB each at most.
+_DEPTH = 4
+#: Uncompressed bytes per compressed byte that the first reservation of the spool supposes.
+_USUAL_RATIO = 3
+#: Stands in the index until the digest that its UUID derives from is known.
+_UNKNOWN = UUID(int=0)
+
+
+def run(
+    chunks: Iterable[bytes],
+    compression: str,
+    options: LayerOptions,
+    spool: Spool,
+    expected: ExpectedLayer,
+    cancelled: Callable[[], bool] | None,
+) -> BuiltLayer:
+    """Do what ``workers.conversion.layer.build_layer`` promises."""
+    lease = spool.reserve(_first_reservation(expected.size, compression, options))
+    try:
+        one = _Pass(compression, options, expected, lease)
+        one.stream(chunks, cancelled or (lambda: False))
+        return one.finish()
+    except BaseException:
+        lease.close()
+        raise
+
+
+def spool_bytes(tar_size: int) -> int:
+    """Scratch bytes that a tar of ``tar_size`` bytes needs: its leaves and the level above."""
+    return tar_size // 16 + tar_size // 240 + (1 << 20)
+
+
+def _first_reservation(size: int | None, compression: str, options: LayerOptions) -> int:
+    """What must fit before anything is read; a layer that proves larger reserves more."""
+    tar = (size or 0) * (_USUAL_RATIO if compression else 1)
+    return spool_bytes(min(tar, options.max_uncompressed_bytes))
+
+
+class _Pass:
+    """One layer on its way through the stages."""
+
+    def __init__(
+        self, compression: str, options: LayerOptions, expected: ExpectedLayer, lease: Lease
+    ) -> None:
+        self._started = time.perf_counter()
+        self._compression = compression
+        self._options = options
+        self._expected = expected
+        self._lease = lease
+        self._blob = Blob(expected)
+        # The blob's own digest is a plain tar's diffID: it is hashed once.
+        hashed = bool(compression) or algorithm_of(expected) != "sha256"
+        self._tar = TarLeaves(lease.create("leaves"), hashed=hashed)
+        self._index: TarIndex | None = None
+        self._timings: dict[str, float] = {}
+
+    def stream(self, chunks: Iterable[bytes], cancelled: Callable[[], bool]) -> None:
+        """Send all bytes through the stages; raises the first error of any of them."""
+        flow = Flow()
+        blocks: Channel[bytes] = Channel(flow, _DEPTH)
+        to_leaves: Channel[Piece] = Channel(flow, _DEPTH)
+        to_index: Channel[Piece] = Channel(flow, _DEPTH)
+        flow.start("decompress", lambda: self._decompress(blocks, to_leaves, to_index))
+        flow.start("leaves", lambda: self._hash_leaves(to_leaves))
+        flow.start("index", lambda: self._build_index(to_index))
+        try:
+            cpu = time.thread_time()
+            self._feed(joined(chunks, _BLOCK), flow, blocks, cancelled)
+            flow.cpu["digest"] = time.thread_time() - cpu
+            flow.join()
+        except BaseException as error:
+            flow.fail(error)
+            flow.wait()
+            raise
+        self._timings |= {f"cpu-{stage}": seconds for stage, seconds in flow.cpu.items()}
+        self._timings["stream"] = time.perf_counter() - self._started
+
+    def _feed(
+        self,
+        chunks: Iterable[bytes],
+        flow: Flow,
+        blocks: Channel[bytes],
+        cancelled: Callable[[], bool],
+    ) -> None:
+        for block in chunks:
+            if cancelled():
+                raise Cancelled("the build was cancelled")
+            self._blob.count(block)
+            if flow.error is None:
+                with suppress(Stopped):
+                    blocks.put(block)
+            if flow.error is not None and not self._blob.explains(flow.error):
+                return
+            self._blob.hash(block)
+        if isinstance(flow.error, SourceInvalid):
+            self._blob.check()
+        blocks.close()
+
+    def _decompress(
+        self, blocks: Channel[bytes], to_leaves: Channel[Piece], to_index: Channel[Piece]
+    ) -> None:
+        options = self._options
+        limits = DecompressionLimits(options.max_uncompressed_bytes, options.max_ratio)
+        for piece in decompress(blocks, self._compression, limits):
+            to_leaves.put(piece)
+            to_index.put(piece)
+        to_leaves.close()
+        to_index.close()
+
+    def _hash_leaves(self, pieces: Channel[Piece]) -> None:
+        for piece in pieces:
+            self._tar.feed(piece)
+
+    def _build_index(self, pieces: Channel[Piece]) -> None:
+        options = self._options
+        known = options.layer_digest or self._expected.digest
+        uuid = options.uuid or (erofs_uuid(known) if known else _UNKNOWN)
+        builder = TarIndexBuilder(
+            TarIndexOptions(
+                uuid=uuid.bytes,
+                version=options.builder_version,
+                limits=TarLimits(max_entries=options.max_entries),
+            )
+        )
+        try:
+            for piece in pieces:
+                builder.feed(piece)
+            started = time.perf_counter()
+            self._index = builder.finish()
+            self._timings["index"] = time.perf_counter() - started
+        except FormatError as error:
+            raise SourceInvalid(
+                str(error), reason=error.code, entry=error.entry, offset=error.offset
+            ) from error
+
+    def finish(self) -> BuiltLayer:
+        """Check what was claimed of the layer and build its trees."""
+        started = time.perf_counter()
+        assert self._index is not None
+        options = self._options
+        blob = self._blob.check()
+        diff_id = self._tar.close() or DiffID(blob)
+        if self._expected.diff_id not in (None, diff_id):
+            raise SourceInvalid(
+                f"the layer's diffID is {diff_id}, its image config says {self._expected.diff_id}",
+                reason="diff-id-mismatch",
+            )
+        layer = options.layer_digest or blob
+        uuid = options.uuid or erofs_uuid(layer)
+        index = with_uuid(self._index.data, uuid.bytes)
+        place = geometry(len(index), self._tar.size, options.padding)
+        forest = Forest(index, self._tar, place, layer, self._lease)
+        tree_digest = forest.device_table.write_tree(None)
+        self._timings["tree"] = time.perf_counter() - started
+        self._timings["total"] = time.perf_counter() - self._started
+        return BuiltLayer(
+            layer_digest=layer,
+            blob_digest=blob,
+            layer_size=self._blob.size,
+            diff_id=diff_id,
+            tar_size=self._tar.size,
+            uuid=str(uuid),
+            builder_version=options.builder_version,
+            padding=options.padding,
+            device_table=forest.device_table,
+            tree_digest=tree_digest,
+            data_size=place.data_size,
+            hash_offset=place.hash_offset,
+            entries=self._index.entries,
+            warnings=self._index.warnings,
+            timings=self._timings,
+            make_single_device=lambda: forest.single_device,
+            release=self._lease.close,
+        )
