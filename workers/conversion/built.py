@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -45,7 +46,7 @@ class ExpectedLayer:
     diff_id: DiffID | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, eq=False)
 class LayoutForm:
     """A layer's index and hash tree in one layout; sizes in bytes.
 
@@ -59,10 +60,15 @@ class LayoutForm:
     root_hash: str
     tree: tuple[Extent, ...] = field(repr=False)
 
-    @property
+    @functools.cached_property
     def index_digest(self) -> Digest:
         """sha256 of the index."""
         return Digest.of(self.index)
+
+    @functools.cached_property
+    def tree_digest(self) -> Digest:
+        """sha256 of the tree blob, which is read for it once."""
+        return self.write_tree(None)
 
     @property
     def tree_size(self) -> int:
@@ -98,7 +104,6 @@ class BuiltLayer:
     builder_version: str
     padding: int
     device_table: LayoutForm = field(repr=False)
-    tree_digest: Digest
     #: Length of index + tar before padding, and offset of the hash area, in bytes.
     data_size: int
     hash_offset: int
@@ -118,6 +123,11 @@ class BuiltLayer:
     def index_digest(self) -> Digest:
         """sha256 of ``index``."""
         return self.device_table.index_digest
+
+    @property
+    def tree_digest(self) -> Digest:
+        """sha256 of the ``device-table`` tree blob."""
+        return self.device_table.tree_digest
 
     @property
     def tree_size(self) -> int:

@@ -183,7 +183,6 @@ class _Pass:
         index = with_uuid(self._index.data, uuid.bytes)
         place = geometry(len(index), self._tar.size, options.padding)
         forest = Forest(index, self._tar, place, layer, self._lease)
-        tree_digest = forest.device_table.write_tree(None)
         self._timings["tree"] = time.perf_counter() - started
         self._timings["total"] = time.perf_counter() - self._started
         return BuiltLayer(
@@ -196,7 +195,6 @@ class _Pass:
             builder_version=options.builder_version,
             padding=options.padding,
             device_table=forest.device_table,
-            tree_digest=tree_digest,
             data_size=place.data_size,
             hash_offset=place.hash_offset,
             entries=self._index.entries,
