@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help setup dev run test check
+.PHONY: help setup dev run demo test check images manifests
 
 help: ## Show these commands
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 26
@@ -19,3 +19,10 @@ test: dev ## Install what tests need and run them all
 
 check: dev ## Lint, format, strict types, import contracts
 	@.ci/check
+
+manifests: dev ## Render the chart into the kustomize base and overlays
+	@.ci/render-manifests
+
+images: dev ## Build both container images with buildah, without an engine (root)
+	@.ci/packages buildah debootstrap
+	@.ci/build-images .cache/images

@@ -1,15 +1,24 @@
 """Process settings, read once from the environment (``VERILAYER_*``) by the composition roots.
 
 What to convert, for which registries and with which keys is not here but in the configuration file
-that ``config_file`` names.
+that ``config_file`` names. Where ``VERILAYER_SECRETS_DIR`` is set, a setting may also be a file in
+that folder, named as the variable in lower case: ``verilayer_redis_url``.
 """
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from pydantic import Field, SecretStr
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import (
+    BaseSettings,
+    PydanticBaseSettingsSource,
+    SecretsSettingsSource,
+    SettingsConfigDict,
+)
+
+SECRETS_DIR = "VERILAYER_SECRETS_DIR"
 
 
 class Settings(BaseSettings):
@@ -68,3 +77,19 @@ class Settings(BaseSettings):
     )
     max_attempts: int = Field(default=5, ge=1, description="Attempts before a job is dead.")
     job_retention_days: float = Field(default=30.0, gt=0, description="How long jobs are kept.")
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Arguments first, then the environment, then files of the secrets folder."""
+        directory = os.environ.get(SECRETS_DIR)
+        if directory is None:
+            return init_settings, env_settings
+        files = SecretsSettingsSource(settings_cls, secrets_dir=directory)
+        return init_settings, env_settings, files

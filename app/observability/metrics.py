@@ -121,11 +121,9 @@ SWEEP_FINDINGS = Counter(
 #: Read from Redis at scrape time (see ``app.observability.exposition``), so no process owns them.
 READINGS: Mapping[str, tuple[str, tuple[str, ...]]] = {
     "verilayer_jobs": ("Jobs by state now.", ("state",)),
-    "verilayer_queue_depth": ("Messages that wait in a queue now.", ("queue",)),
-    "verilayer_queue_oldest_age_seconds": (
-        "Age of the oldest job that waits, by priority.",
-        ("queue",),
-    ),
+    "verilayer_queue_depth": ("Units that wait in a queue now.", ("queue",)),
+    "verilayer_queue_running": ("Units of a queue that run now.", ("queue",)),
+    "verilayer_queue_oldest_age_seconds": ("Age of the oldest unit that waits.", ("queue",)),
     "verilayer_intake_pending": ("Accepted push events not yet turned into jobs.", ()),
     "verilayer_dead_letters": ("Jobs given up on that wait for a person.", ()),
     "verilayer_readings_ok": ("1 when Redis answered this scrape, else 0.", ()),

@@ -1,0 +1,137 @@
+from __future__ import annotations
+
+import importlib.metadata
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.support.tools import ROOT, missing, require
+
+#: Import names that only conversion, verification or the command line need.
+WORKER_ONLY = ("workers", "isal", "zstandard", "asn1crypto", "rich")
+
+
+def locked(name: str) -> set[str]:
+    text = (ROOT / "locks" / f"{name}.txt").read_text()
+    return {match.lower() for match in re.findall(r"^([A-Za-z0-9._-]+)==", text, re.M)}
+
+
+def test_the_dockerfile_lints() -> None:
+    hadolint = Path(sys.executable).with_name("hadolint")
+    if not hadolint.exists():
+        missing("hadolint ships for x86-64 Linux only")
+    done = subprocess.run(
+        [hadolint, "--failure-threshold", "style", ROOT / "Dockerfile"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout
+
+
+def test_shell_scripts_lint() -> None:
+    scripts = sorted(path for path in (ROOT / ".ci").iterdir() if path.is_file())
+    done = subprocess.run(
+        [require("shellcheck"), "--severity=warning", *scripts],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout
+
+
+def test_the_web_process_needs_nothing_but_what_its_image_has() -> None:
+    probe = (
+        "import json, sys, app.main\n"
+        "print(json.dumps(sorted({name.partition('.')[0] for name in sys.modules})))\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", probe], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    loaded = set(json.loads(done.stdout))
+    assert not loaded & set(WORKER_ONLY)
+    owners = importlib.metadata.packages_distributions()
+    needed = {
+        re.sub(r"[-_.]+", "-", owner).lower()
+        for name in loaded - {"app"} - set(sys.stdlib_module_names)
+        for owner in owners.get(name, ())
+    }
+    needed -= {"setuptools", "pip", "verilayer", "coverage"}
+    assert needed <= locked("web")
+
+
+def test_the_web_image_carries_no_conversion_dependency() -> None:
+    assert not {"isal", "zstandard", "asn1crypto", "rich"} & locked("web")
+    assert {"isal", "zstandard", "asn1crypto", "rich"} <= locked("worker")
+
+
+def test_images_are_not_root_and_have_health_checks() -> None:
+    text = (ROOT / "Dockerfile").read_text()
+    for target in ("web", "worker"):
+        stage = re.search(rf"^FROM runtime AS {target}\n(.*?)(?=^FROM |\Z)", text, re.M | re.S)
+        assert stage is not None
+        assert "USER 10001:10001" in stage.group(1)
+        assert "HEALTHCHECK" in stage.group(1)
+    assert 'ENTRYPOINT ["/usr/bin/tini", "--"]' in text
+
+
+@pytest.mark.slow
+@pytest.mark.real
+@pytest.mark.timeout(1500)
+def test_images_build_and_run() -> None:
+    """The Dockerfile as it is, with a base made by debootstrap; see .ci/build-images."""
+    if not (os.environ.get("CI") or os.environ.get("VERILAYER_TEST_IMAGES")):
+        pytest.skip("builds for minutes; run make images, or set VERILAYER_TEST_IMAGES=1")
+    if os.geteuid() != 0:
+        missing("building images without an engine needs root")
+    for tool in ("buildah", "debootstrap"):
+        require(tool)
+    built = subprocess.run(
+        [ROOT / ".ci" / "build-images", ROOT / ".cache" / "images"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert built.returncode == 0, built.stdout + built.stderr
+    assert "verilayer-web" in built.stdout
+    assert inside("web", "python -c 'import app.main' && id -u").strip() == "10001"
+    assert "No module named 'workers'" in inside("web", "python -c 'import workers' 2>&1 || true")
+    assert "Usage: verilayer" in inside("worker", "verilayer --help")
+    native = "python -c 'import workers.celery, workers._native as n; print(n.__name__)'"
+    assert "workers._native" in inside("worker", native)
+    # Only the two writable places are writable by the user.
+    assert (
+        inside("worker", "touch /opt/verilayer/x 2>/dev/null && echo yes || echo no").strip()
+        == "no"
+    )
+
+
+def inside(target: str, command: str) -> str:
+    """Run a shell command as the image's user, in the image."""
+    tool = [
+        *("buildah", "--root", str(ROOT / ".cache/images/storage")),
+        *("--runroot", str(ROOT / ".cache/images/run"), "--storage-driver", "vfs"),
+    ]
+    made = subprocess.run(
+        [*tool, "from", "--pull=never", f"localhost/verilayer-{target}"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    container = made.stdout.strip()
+    try:
+        done = subprocess.run(
+            [*tool, "run", "--isolation", "chroot", container, "--", "sh", "-c", command],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout
+    finally:
+        subprocess.run([*tool, "rm", container], capture_output=True, check=True)
