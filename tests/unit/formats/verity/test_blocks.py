@@ -62,7 +62,7 @@ def test_the_digest_of_an_unhashed_stream_is_refused() -> None:
 
 
 @pytest.mark.skipif(native is None, reason="the native extension is not built here")
-@pytest.mark.parametrize("count", [0, 1, 2, 3, 7])
+@pytest.mark.parametrize("count", [0, 1, 2, 3, 7, 16, 35])
 def test_special_instructions_and_plain_c_agree_with_the_pure_form(count: int) -> None:
     assert native is not None
     rng = random.Random(count)
