@@ -52,7 +52,7 @@ class Blob:
                 f"the blob is longer than the {self._expected.size} bytes of its descriptor"
             )
 
-    def hash(self, block: bytes) -> None:
+    def hash(self, block: bytes | memoryview) -> None:
         """Take a block's content."""
         self._hasher.update(block)
 

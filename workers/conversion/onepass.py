@@ -2,17 +2,17 @@
 
 ::
 
-    caller's thread   chunks -> digest of the blob ─┐
-    decompress                                      └> pieces of the tar ─┬─> leaves (spool, diffID)
-                                                                          └─> index (tar headers)
+    caller's thread   chunks ─┬─────────────────────> digest of the blob
+    decompress                └─> pieces of the tar ─┬─> leaves (spool), diffID
+                                                     └─> tar headers, index
     caller's thread   index leaves + tar leaves -> upper levels, root hash, tree digest
 """
 
 from __future__ import annotations
 
+import functools
 import time
-from collections.abc import Callable, Iterable
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Iterator
 from uuid import UUID
 
 from app.errors import Cancelled, SourceInvalid
@@ -22,7 +22,7 @@ from workers.conversion.built import BuiltLayer, ExpectedLayer, LayerOptions
 from workers.conversion.decompression import DecompressionLimits, Piece, decompress
 from workers.conversion.finishing import Forest, geometry
 from workers.conversion.identity import erofs_uuid
-from workers.conversion.pipeline import Channel, Flow, Stopped
+from workers.conversion.pipeline import Channel, Flow
 from workers.conversion.spool import Lease, Spool
 from workers.conversion.tarleaves import TarLeaves
 from workers.formats.erofs.tarindex import TarIndex, TarIndexBuilder, TarIndexOptions, with_uuid
@@ -33,6 +33,7 @@ from workers.formats.tar.limits import TarLimits
 _BLOCK = 256 << 10
 #: Items in a channel: enough to even out the stages, 1 MiB each at most.
 _DEPTH = 4
+_WIDE_DEPTH = 16
 #: Uncompressed bytes per compressed byte that the first reservation of the spool supposes.
 _USUAL_RATIO = 3
 #: Stands in the index until the digest that its UUID derives from is known.
@@ -69,6 +70,35 @@ def _first_reservation(size: int | None, compression: str, options: LayerOptions
     return spool_bytes(min(tar, options.max_uncompressed_bytes))
 
 
+#: A piece and what is to be done with it.
+Work = tuple[Callable[[Piece], None], Piece]
+
+
+class _Pipes:
+    """The channels between the stages.
+
+    Decompression is the longest stage, so what is hashed shares one thread: on two cores, the other
+    one is decompression's alone. A plain tar leaves that core free, and leaves and digest part.
+    """
+
+    def __init__(self, flow: Flow, *, hash_together: bool) -> None:
+        self.blocks: Channel[bytes] = Channel(flow, _DEPTH)
+        self.index: Channel[Piece] = Channel(flow, _DEPTH)
+        self.digest: Channel[Work] = Channel(flow, _WIDE_DEPTH)
+        self.leaves = self.digest if hash_together else Channel[Work](flow, _DEPTH)
+
+    def hashing(self) -> list[tuple[str, Channel[Work]]]:
+        """The channels to hash from, each in a thread."""
+        if self.leaves is self.digest:
+            return [("hashing", self.digest)]
+        return [("digest", self.digest), ("leaves", self.leaves)]
+
+
+def _do(work: Channel[Work]) -> None:
+    for function, piece in work:
+        function(piece)
+
+
 class _Pass:
     """One layer on its way through the stages."""
 
@@ -85,64 +115,68 @@ class _Pass:
         hashed = bool(compression) or algorithm_of(expected) != "sha256"
         self._tar = TarLeaves(lease.create("leaves"), hashed=hashed)
         self._index: TarIndex | None = None
+        self._unhashed = b""
         self._timings: dict[str, float] = {}
 
     def stream(self, chunks: Iterable[bytes], cancelled: Callable[[], bool]) -> None:
         """Send all bytes through the stages; raises the first error of any of them."""
         flow = Flow()
-        blocks: Channel[bytes] = Channel(flow, _DEPTH)
-        to_leaves: Channel[Piece] = Channel(flow, _DEPTH)
-        to_index: Channel[Piece] = Channel(flow, _DEPTH)
-        flow.start("decompress", lambda: self._decompress(blocks, to_leaves, to_index))
-        flow.start("leaves", lambda: self._hash_leaves(to_leaves))
-        flow.start("index", lambda: self._build_index(to_index))
+        pipes = _Pipes(flow, hash_together=bool(self._compression))
+        flow.start("decompress", lambda: self._decompress(pipes))
+        flow.start("index", lambda: self._build_index(pipes.index))
+        for name, work in pipes.hashing():
+            flow.start(name, functools.partial(_do, work))
+        source = self._counted(joined(chunks, _BLOCK), cancelled)
         try:
-            cpu = time.thread_time()
-            self._feed(joined(chunks, _BLOCK), flow, blocks, cancelled)
-            flow.cpu["digest"] = time.thread_time() - cpu
+            self._feed(source, pipes)
             flow.join()
-        except BaseException as error:
+        except BaseException as error:  # noqa: BLE001 - raised again when all has stopped
             flow.fail(error)
             flow.wait()
-            raise
+            assert flow.error is not None
+            if self._blob.explains(flow.error):
+                self._read_on(source, pipes)
+            raise flow.error from None
         self._timings |= {f"cpu-{stage}": seconds for stage, seconds in flow.cpu.items()}
         self._timings["stream"] = time.perf_counter() - self._started
 
-    def _feed(
-        self,
-        chunks: Iterable[bytes],
-        flow: Flow,
-        blocks: Channel[bytes],
-        cancelled: Callable[[], bool],
-    ) -> None:
-        for block in chunks:
+    def _counted(self, blocks: Iterable[bytes], cancelled: Callable[[], bool]) -> Iterator[bytes]:
+        for block in blocks:
             if cancelled():
                 raise Cancelled("the build was cancelled")
             self._blob.count(block)
-            if flow.error is None:
-                with suppress(Stopped):
-                    blocks.put(block)
-            if flow.error is not None and not self._blob.explains(flow.error):
-                return
-            self._blob.hash(block)
-        if isinstance(flow.error, SourceInvalid):
-            self._blob.check()
-        blocks.close()
+            yield block
 
-    def _decompress(
-        self, blocks: Channel[bytes], to_leaves: Channel[Piece], to_index: Channel[Piece]
-    ) -> None:
+    def _feed(self, source: Iterator[bytes], pipes: _Pipes) -> None:
+        for block in source:
+            self._unhashed = block
+            pipes.digest.put((self._blob.hash, block))
+            self._unhashed = b""
+            pipes.blocks.put(block)
+        pipes.blocks.close()
+
+    def _read_on(self, source: Iterator[bytes], pipes: _Pipes) -> None:
+        """Hash the rest of a blob that a stage refused; raises ``ContentMismatch``.
+
+        Bytes damaged on their way are not the publisher's fault, and worth another try.
+        """
+        for work, block in pipes.digest.rest():
+            if work == self._blob.hash:
+                work(block)
+        self._blob.hash(self._unhashed)
+        for block in source:
+            self._blob.hash(block)
+        self._blob.check()
+
+    def _decompress(self, pipes: _Pipes) -> None:
         options = self._options
         limits = DecompressionLimits(options.max_uncompressed_bytes, options.max_ratio)
-        for piece in decompress(blocks, self._compression, limits):
-            to_leaves.put(piece)
-            to_index.put(piece)
-        to_leaves.close()
-        to_index.close()
-
-    def _hash_leaves(self, pieces: Channel[Piece]) -> None:
-        for piece in pieces:
-            self._tar.feed(piece)
+        for piece in decompress(pipes.blocks, self._compression, limits):
+            pipes.leaves.put((self._tar.feed, piece))
+            pipes.index.put(piece)
+        # The caller's thread closed the blocks, so nothing comes to be hashed any more.
+        for pipe in (pipes.digest, pipes.leaves, pipes.index):
+            pipe.close()
 
     def _build_index(self, pieces: Channel[Piece]) -> None:
         options = self._options
@@ -152,7 +186,10 @@ class _Pass:
             TarIndexOptions(
                 uuid=uuid.bytes,
                 version=options.builder_version,
-                limits=TarLimits(max_entries=options.max_entries),
+                limits=TarLimits(
+                    max_tar_bytes=options.max_uncompressed_bytes,
+                    max_entries=options.max_entries,
+                ),
             )
         )
         try:

@@ -109,6 +109,13 @@ class Channel(_Waitable, Generic[T]):
             self._closed = True
             self.changed.notify_all()
 
+    def rest(self) -> list[T]:
+        """Take what is left after the flow has stopped."""
+        with self.changed:
+            items = list(self._items)
+            self._items.clear()
+        return items
+
     def __iter__(self) -> Iterator[T]:
         while True:
             with self.changed:
