@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help setup dev run demo test check images manifests
+.PHONY: help setup dev run demo test check images manifests docs
 
 help: ## Show these commands
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 26
@@ -26,3 +26,11 @@ manifests: dev ## Render the chart into the kustomize base and overlays
 images: dev ## Build both container images with buildah, without an engine (root)
 	@.ci/packages buildah debootstrap
 	@.ci/build-images .cache/images
+
+docs: dev ## Write the generated pages and build the site into site/
+	@.venv/bin/python .ci/render-cli-reference > docs/cli.md
+	@.venv/bin/mkdocs build -q --strict
+
+demo: setup ## The main job on a real registry and image, shown layer by layer
+	@.ci/packages docker-registry skopeo busybox-static
+	@.venv/bin/verilayer demo

@@ -1,0 +1,104 @@
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from app.settings import Settings
+from tests.support.tools import ROOT
+from workers.cli.commands import COMMANDS
+
+PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
+_LINK = re.compile(r"(?<!\!)\[[^\]]*\]\(([^)\s]+)\)")
+_CODE = re.compile(r"^```.*?^```", re.M | re.S)
+_PATH = re.compile(r"`((?:app|workers|tests|deploy|docs|locks|\.ci)/[\w./-]+)`")
+
+
+def anchors(page: Path) -> set[str]:
+    headings = re.findall(r"^#+ (.+)$", _CODE.sub("", page.read_text()), re.M)
+    return {
+        re.sub(r"[^\w\- ]", "", heading).strip().lower().replace(" ", "-") for heading in headings
+    }
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_links_lead_somewhere(page: Path) -> None:
+    broken = []
+    for target in _LINK.findall(_CODE.sub("", page.read_text())):
+        if re.match(r"^[a-z]+:", target):
+            continue
+        file, _, anchor = target.partition("#")
+        other = (page.parent / file).resolve() if file else page
+        if not other.exists() or (anchor and anchor not in anchors(other)):
+            broken.append(target)
+    assert broken == []
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_files_that_pages_name_exist(page: Path) -> None:
+    named = {name.rstrip("/.") for name in _PATH.findall(page.read_text())}
+    assert [name for name in sorted(named) if not (ROOT / name).exists()] == []
+
+
+def test_the_command_reference_is_what_help_prints() -> None:
+    done = subprocess.run(
+        [sys.executable, ROOT / ".ci" / "render-cli-reference"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert (ROOT / "docs" / "cli.md").read_text() == done.stdout, "run make docs"
+    for name in COMMANDS:
+        assert f"\n## verilayer {name}\n" in done.stdout
+
+
+def test_commands_that_pages_show_exist() -> None:
+    for page in PAGES:
+        for name in re.findall(
+            r"verilayer ([a-z]+)\b(?=[^\n]*$)",
+            "\n".join(
+                line
+                for block in _CODE.findall(page.read_text())
+                for line in block.splitlines()
+                if re.match(r"^(\.venv/bin/)?verilayer [a-z]+", line)
+            ),
+            re.M,
+        ):
+            assert name in COMMANDS, f"{page.name}: verilayer {name}"
+
+
+def test_make_targets_that_pages_name_exist() -> None:
+    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.M))
+    for page in PAGES:
+        named = set(re.findall(r"(?:`|^)make ([a-z-]+)", page.read_text(), re.M))
+        assert named <= targets, page.name
+
+
+def test_every_setting_is_documented() -> None:
+    text = (ROOT / "docs" / "configuration.md").read_text()
+    missing = [name for name in Settings.model_fields if f"VERILAYER_{name.upper()}" not in text]
+    assert missing == []
+
+
+def test_settings_that_pages_name_exist() -> None:
+    known = {f"VERILAYER_{name.upper()}" for name in Settings.model_fields}
+    known |= {"VERILAYER_SECRETS_DIR", "VERILAYER_TEST_IMAGES"}
+    for page in PAGES:
+        if page.name == "configuration.md":
+            continue  # has the environment form of the configuration too
+        named = set(re.findall(r"\bVERILAYER_[A-Z_]+[A-Z]\b", page.read_text()))
+        assert named <= known | {"VERILAYER_REGISTRY_URL"}, page.name
+
+
+def test_the_readme_is_short_and_starts_with_the_two_commands() -> None:
+    text = (ROOT / "README.md").read_text()
+    assert text.count("\n") < 60
+    block = _CODE.search(text)
+    assert block is not None
+    assert [line.split("#")[0].strip() for line in block.group().splitlines()[1:3]] == [
+        "make run",
+        "make test",
+    ]

@@ -1,0 +1,39 @@
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.support.tools import ROOT
+
+#: The composition roots: the only modules that may read process settings.
+ROOTS = {"app/main.py", "workers/celery.py", "app/settings.py"}
+
+
+def test_import_contracts_are_kept() -> None:
+    done = subprocess.run(
+        [Path(sys.executable).with_name("lint-imports")],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout
+
+
+@pytest.mark.parametrize("package", ["app", "workers"])
+def test_settings_are_read_at_composition_roots_only(package: str) -> None:
+    found = []
+    for path in sorted((ROOT / package).rglob("*.py")):
+        name = str(path.relative_to(ROOT))
+        if name in ROOTS or name.startswith("workers/cli/"):
+            continue
+        for node in ast.walk(ast.parse(path.read_text())):
+            modules = [node.module] if isinstance(node, ast.ImportFrom) else []
+            modules += [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+            if "app.settings" in modules:
+                found.append(name)
+    assert found == []

@@ -1,0 +1,1 @@
+"""The main job shown to a person: a real registry, a real image, and what gets attached to it."""
