@@ -11,7 +11,7 @@ from tests.support.tools import ROOT
 def test_the_documentation_site_builds_without_a_warning(tmp_path: Path) -> None:
     done = subprocess.run(
         [
-            *(Path(sys.executable).with_name("mkdocs"), "build", "--strict", "--quiet"),
+            *(Path(sys.executable).with_name("mkdocs"), "build", "--strict"),
             *("--site-dir", tmp_path / "site"),
         ],
         cwd=ROOT,
