@@ -112,7 +112,6 @@ def _announce(
         "ready": True,
         "api": url,
         "webhooks": f"{url}/webhooks/{{registry-id}}",
-        "docs": f"{url}/docs",
         "metrics": f"{url}/metrics",
         "config": str(config.resolve()),
         "state": str(state.resolve()),

@@ -60,8 +60,8 @@ class _Layout:
         return {"mediaType": media_type, "digest": f"sha256:{digest}", "size": size}, diff_id
 
 
-def build(folder: Path) -> DemoImage:
-    """Make the image below an empty folder.
+def build(folder: Path, *, with_dependencies: bool = True) -> DemoImage:
+    """Make the image below an empty folder; without the largest layer if asked.
 
     amd64 has four layers (gzip, gzip, zstd, plain), arm64 three; two are the same in both.
     """
@@ -69,11 +69,13 @@ def build(folder: Path) -> DemoImage:
     scratch = folder / "layer.tar"
     files.write_library(scratch)
     library = layout.add_layer(scratch, "gzip")
-    files.write_dependencies(scratch)
-    dependencies = layout.add_layer(scratch, "zstd")
+    shared = [library]
+    if with_dependencies:
+        files.write_dependencies(scratch)
+        shared.append(layout.add_layer(scratch, "zstd"))
     files.write_runtime(scratch)
     runtime = layout.add_layer(scratch, "gzip")
-    layers = {diff_id: layer for layer, diff_id in (library, dependencies, runtime)}
+    layers = {diff_id: layer for layer, diff_id in (*shared, runtime)}
     entries: list[dict[str, object]] = []
     for architecture in PLATFORMS:
         files.write_change(scratch, f"linux/{architecture}")
@@ -81,7 +83,7 @@ def build(folder: Path) -> DemoImage:
         layers[change[1]] = change[0]
         # Only amd64 gets the machine's own busybox: the other platform could not run it.
         lowest = [runtime] if architecture == "amd64" else []
-        stack = [*lowest, library, dependencies, change]
+        stack = [*lowest, *shared, change]
         manifest = _manifest(layout, architecture, stack)
         entries.append({**manifest, "platform": {"os": "linux", "architecture": architecture}})
     index = encode({"schemaVersion": 2, "mediaType": mediatypes.OCI_INDEX, "manifests": entries})

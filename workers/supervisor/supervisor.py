@@ -38,14 +38,34 @@ class Supervisor:
         Raises ``ConfigurationError`` when a child cannot be started at all.
         """
         try:
-            for child in self._children:
-                if not self._start_first(child):
-                    return
+            if not self.start():
+                return
             on_ready()
             while not self._stop.wait(POLL):
                 self._watch()
         finally:
-            self._stop_all()
+            self.stop()
+
+    def start(self) -> bool:
+        """Start all children in order; False when stopping was asked for meanwhile.
+
+        Raises ``ConfigurationError``; the caller calls ``stop`` in any case.
+        """
+        return all(self._start_first(child) for child in self._children)
+
+    def stop(self) -> None:
+        """Stop all children in reverse order; returns when none is left."""
+        for child in reversed(self._children):
+            if child.process is None:
+                continue
+            _log.info("stopping", process=child.spec.name)
+            if not child.stop():
+                _log.error("had to be killed", process=child.spec.name)
+
+    @property
+    def all_running(self) -> bool:
+        """Whether every child runs now."""
+        return all(child.running for child in self._children)
 
     def pids(self) -> dict[str, int]:
         """Process ids by name of what runs now."""
@@ -114,14 +134,6 @@ class Supervisor:
         except OSError as error:
             child.next_start = now + MAX_BACKOFF
             _log.error("restart failed", process=child.spec.name, error=str(error))
-
-    def _stop_all(self) -> None:
-        for child in reversed(self._children):
-            if child.process is None:
-                continue
-            _log.info("stopping", process=child.spec.name)
-            if not child.stop():
-                _log.error("had to be killed", process=child.spec.name)
 
 
 def _where(child: Child) -> str:

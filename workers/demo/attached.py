@@ -1,0 +1,92 @@
+"""Reads back from the registry what was attached to an image, as any consumer could."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+from app.errors import Unavailable
+from app.oci.descriptor import Descriptor
+from app.oci.digest import Digest
+from app.oci.manifest import Manifest, parse_manifest
+from app.registry.protocols import Registry
+from workers.artifacts.profiles import PROFILES
+from workers.artifacts.reading import read_bundle
+
+PROFILE: Final = "containerd-erofs"
+POLL: Final = 0.2
+
+
+@dataclass(frozen=True, slots=True)
+class AttachedLayer:
+    """One layer and what its bundle says about it; sizes in bytes."""
+
+    layer: Descriptor
+    index: Descriptor
+    tree: Descriptor
+    signature: Descriptor
+    root_hash: str
+
+
+@dataclass(frozen=True, slots=True)
+class AttachedBundle:
+    """The bundle of one platform."""
+
+    platform: str
+    subject: Digest
+    manifest: Descriptor
+    layers: tuple[AttachedLayer, ...]
+    #: Seconds from the push's end until the bundle could be found.
+    seconds: float
+
+
+def wait_for_bundle(
+    registry: Registry, repository: str, subject: Digest, timeout: float, alive: Callable[[], bool]
+) -> Descriptor:
+    """Poll for the referrer; raises ``Unavailable`` after ``timeout`` seconds or a death."""
+    deadline = time.monotonic() + timeout
+    types = PROFILES[PROFILE].artifact_types
+    while True:
+        found = [
+            referrer
+            for referrer in registry.list_referrers(repository, subject)
+            if referrer.artifact_type in types
+        ]
+        if found:
+            return found[0]
+        if not alive():
+            raise Unavailable("the service ended while it was waited for")
+        if time.monotonic() > deadline:
+            raise Unavailable(f"nothing was attached to {subject} within {timeout:.0f} s")
+        time.sleep(POLL)
+
+
+def read(
+    registry: Registry,
+    repository: str,
+    platform: str,
+    subject: Digest,
+    bundle: Descriptor,
+    seconds: float,
+) -> AttachedBundle:
+    """Fetch the bundle's manifest and the image's, and bring both together."""
+    image = parse_manifest(registry.fetch_manifest(repository, subject))
+    manifest = parse_manifest(registry.fetch_manifest(repository, bundle.digest))
+    assert isinstance(image, Manifest)
+    assert isinstance(manifest, Manifest)
+    claimed = read_bundle(manifest, PROFILE)
+    layers = []
+    for layer in image.layers:
+        one = claimed.layers[layer.digest]
+        layers.append(
+            AttachedLayer(
+                layer=layer,
+                index=one.parts["index"],
+                tree=one.parts["tree"],
+                signature=one.parts["signature"],
+                root_hash=one.facts["root_hash"],
+            )
+        )
+    return AttachedBundle(platform, subject, bundle, tuple(layers), seconds)
