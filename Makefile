@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help setup dev run demo test check images manifests docs
+.PHONY: help setup dev run demo test check images manifests docs bench
 
 help: ## Show these commands
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 26
@@ -34,3 +34,7 @@ docs: dev ## Write the generated pages and build the site into site/
 demo: setup ## The main job on a real registry and image, shown layer by layer
 	@.ci/packages docker-registry skopeo busybox-static
 	@.venv/bin/verilayer demo
+
+bench: dev ## Side-by-side benchmark against mkfs.erofs + veritysetup (out/bench.json, out/bench.png)
+	@.ci/packages zstd cryptsetup-bin && .ci/get-erofs-utils .cache/erofs-utils
+	@.venv/bin/python -m tests.bench.bench $(BENCH_ARGS)

@@ -178,13 +178,18 @@ class _Pass:
         for pipe in (pipes.digest, pipes.leaves, pipes.index):
             pipe.close()
 
+    def _uuid(self) -> UUID | None:
+        """UUID of the index, where it is known before the blob's digest is."""
+        if self._options.uuid is not None:
+            return self._options.uuid
+        known = self._options.layer_digest or self._expected.digest
+        return erofs_uuid(known) if known is not None else None
+
     def _build_index(self, pieces: Channel[Piece]) -> None:
         options = self._options
-        known = options.layer_digest or self._expected.digest
-        uuid = options.uuid or (erofs_uuid(known) if known else _UNKNOWN)
         builder = TarIndexBuilder(
             TarIndexOptions(
-                uuid=uuid.bytes,
+                uuid=(self._uuid() or _UNKNOWN).bytes,
                 version=options.builder_version,
                 limits=TarLimits(
                     max_tar_bytes=options.max_uncompressed_bytes,
@@ -217,7 +222,9 @@ class _Pass:
             )
         layer = options.layer_digest or blob
         uuid = options.uuid or erofs_uuid(layer)
-        index = with_uuid(self._index.data, uuid.bytes)
+        index = self._index.data
+        if self._uuid() is None:
+            index = with_uuid(index, uuid.bytes)
         place = geometry(len(index), self._tar.size, options.padding)
         forest = Forest(index, self._tar, place, layer, self._lease)
         self._timings["tree"] = time.perf_counter() - started
