@@ -16,6 +16,10 @@
     │   ├── ManifestTooLarge    over the 4 MiB that registries accept
     │   ├── ResponseInvalid     the answer breaks the distribution spec or our bounds
     │   └── AccessRefused       our own policy refused to contact an address (SSRF guard)
+    ├── DeliveryRefused         the sender of a webhook
+    │   ├── Unauthenticated     the delivery does not prove where it comes from
+    │   ├── PayloadInvalid      the body is not what the endpoint's dialect sends
+    │   └── PayloadTooLarge     the body is over the limit
     ├── SigningError            whoever keeps the keys
     │   ├── SignerUnavailable   retryable; the HSM, KMS or command did not answer
     │   └── SigningRefused      no key is bound, or the certificate is expired or unfit
@@ -145,6 +149,30 @@ class AccessRefused(RegistryError):
     """Our own policy refused to contact an address or to send credentials to it."""
 
     code = "registry-access-refused"
+
+
+class DeliveryRefused(VerilayerError):
+    """A webhook delivery is not taken; sending it again as it is cannot help."""
+
+    code = "delivery-refused"
+
+
+class Unauthenticated(DeliveryRefused):
+    """The delivery does not prove that the configured registry sent it."""
+
+    code = "unauthenticated"
+
+
+class PayloadInvalid(DeliveryRefused):
+    """The body is not what the endpoint's dialect sends."""
+
+    code = "payload-invalid"
+
+
+class PayloadTooLarge(DeliveryRefused):
+    """The body is larger than the service accepts."""
+
+    code = "payload-too-large"
 
 
 class SigningError(VerilayerError):

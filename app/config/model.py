@@ -9,38 +9,15 @@ from __future__ import annotations
 from fnmatch import fnmatchcase
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
+from pydantic import Field, model_validator
 
+from app.config.source import ConfigModel as ConfigModel
+from app.config.source import SecretSource as SecretSource
+from app.config.webhook import Dialect as Dialect
+from app.config.webhook import WebhookConfig as WebhookConfig
 from app.oci.descriptor import Platform
 
-
-class ConfigModel(BaseModel):
-    """Base of all configuration models: frozen, unknown keys are errors."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
 RegistryId = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$")]
-
-Dialect = Literal[
-    "distribution", "gitlab", "harbor", "zot", "quay", "dockerhub", "ghcr", "gitea", "acr",
-    "acr-eventgrid", "ecr-eventbridge", "ecr-sns", "gar", "artifactory", "nexus", "harness",
-    "cloudevents", "generic-hmac",
-]  # fmt: skip
-
-
-class SecretSource(ConfigModel):
-    """A secret given inline, by environment variable or by file (re-read when it changes)."""
-
-    value: SecretStr | None = None
-    env: str | None = None
-    file: str | None = None
-
-    @model_validator(mode="after")
-    def _exactly_one(self) -> Self:
-        if sum(source is not None for source in (self.value, self.env, self.file)) != 1:
-            raise ValueError("give exactly one of value, env, file")
-        return self
 
 
 class CredentialsConfig(ConfigModel):
@@ -87,28 +64,6 @@ class LimitsConfig(ConfigModel):
     read_timeout: float = Field(default=60.0, gt=0)
     #: Attempts of a safe request, the first included.
     attempts: int = Field(default=5, ge=1, le=20)
-
-
-class WebhookConfig(ConfigModel):
-    """One webhook endpoint, ``POST /webhooks/{registry-id}``. No authentication, no start."""
-
-    dialect: Dialect
-    #: How deliveries prove themselves; which kinds fit is decided by the dialect.
-    auth: Literal["header", "basic", "bearer", "hmac", "path", "oidc", "sns", "mtls-header"] = (
-        "header"
-    )
-    header: str = "Authorization"
-    #: One or two active secrets, so that a rotation needs no downtime.
-    secrets: tuple[SecretSource, ...] = Field(default=(), max_length=2)
-    username: str | None = None
-    #: oidc: expected audience, issuer and service account; sns: allowed topic ARNs.
-    audience: str | None = None
-    issuer: str | None = None
-    email: str | None = None
-    topics: tuple[str, ...] = ()
-    #: mtls-header: subject names a trusted proxy may report.
-    subjects: tuple[str, ...] = ()
-    trusted_proxies: tuple[str, ...] = ()
 
 
 class RegistryConfig(ConfigModel):
@@ -169,9 +124,11 @@ class SignerConfig(ConfigModel):
     certificate: str | None = None
     passphrase: SecretSource | None = None
     embed_certificate: bool = True
+    #: Beyond RSA, Linux 6.12 accepts ECDSA P-256 and P-384; other readers may not.
+    allow_ecdsa: bool = False
     command: tuple[str, ...] = ()
     #: Kind-specific options, such as ``module`` and ``token`` of PKCS#11.
-    options: dict[str, str] = {}
+    options: dict[str, str] = Field(default_factory=dict)
 
 
 class Rule(ConfigModel):
@@ -227,7 +184,7 @@ class AdminOidcConfig(ConfigModel):
     jwks_url: str = Field(pattern=r"^https?://")
     #: Claim that names groups or roles, and what they map to here.
     role_claim: str = "groups"
-    roles: dict[str, RoleName] = {}
+    roles: dict[str, RoleName] = Field(default_factory=dict)
 
 
 class AdminConfig(ConfigModel):
@@ -246,6 +203,10 @@ class Defaults(ConfigModel):
     signer: str | None = None
     #: Order of replacing a bundle: readers of ``containerd-erofs`` fail on two at once.
     replace: Literal["push-then-delete", "delete-then-push"] = "push-then-delete"
+    #: Profile -> suffix of a deterministic tag ``sha256-<hex>.<suffix>`` beside the referrer.
+    tag_suffixes: dict[ProfileName, Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]{1,32}$")]] = (
+        Field(default_factory=dict)
+    )
 
 
 class ServiceConfig(ConfigModel):

@@ -29,6 +29,11 @@ WEBHOOK_SECONDS = Histogram(
     ["dialect"],
     buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 3),
 )
+WEBHOOK_IGNORED = Counter(
+    "verilayer_webhook_ignored_total",
+    "Things in deliveries that are no push to convert, by reason (see docs/webhooks.md).",
+    ["dialect", "reason"],
+)
 EVENTS = Counter(
     "verilayer_push_events_total",
     "Push events after parsing: queued, duplicate, ignored (no rule), skipped, failed.",
