@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 _PR_SET_PDEATHSIG = 1
+_STANDARD_ERROR = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +27,8 @@ class ChildSpec:
     start_timeout: float = 60.0
     stop_signal: signal.Signals = signal.SIGTERM
     stop_timeout: float = 30.0
-    #: Standard output and error go here; to our own when None.
+    #: Standard output and error go here; both to our standard error when None, because our own
+    #: standard output is for results.
     log: Path | None = None
 
 
@@ -54,7 +56,7 @@ class Child:
                 self.spec.argv,
                 env=dict(self.spec.environment),
                 stdin=subprocess.DEVNULL,
-                stdout=output,
+                stdout=_STANDARD_ERROR if output is None else output,
                 stderr=None if output is None else subprocess.STDOUT,
                 start_new_session=True,
                 preexec_fn=_follow_parent(self.spec.stop_signal),

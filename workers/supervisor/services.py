@@ -76,7 +76,7 @@ def worker(service: Service) -> ChildSpec:
     return ChildSpec(
         name="worker",
         argv=(
-            *(sys.executable, "-m", "celery", "-A", "workers.celery", "worker"),
+            *(sys.executable, "-m", "celery", "-q", "-A", "workers.celery", "worker"),
             *("--concurrency", str(service.concurrency), "--hostname", "worker@%h"),
             *("--without-gossip", "--without-mingle"),
         ),
@@ -92,7 +92,7 @@ def beat(service: Service) -> ChildSpec:
     return ChildSpec(
         name="beat",
         argv=(
-            *(sys.executable, "-m", "celery", "-A", "workers.celery", "beat"),
+            *(sys.executable, "-m", "celery", "-q", "-A", "workers.celery", "beat"),
             *("--schedule", str(schedule.resolve()), "--pidfile", ""),
         ),
         environment=service.environment(),
