@@ -1,0 +1,230 @@
+"""The buffer allocator of mkfs.erofs (lib/cache.c), which decides where everything lies.
+
+Runs of blocks stand in one list; a leading part of it is *placed* (has addresses). Runs that may
+take more wait in FIFO queues by kind, by whether they are placed, and by bytes used in their last
+block; a bit set a queue family tells which queues are not empty. Every choice below is part of the
+format: another one would be as valid and give another root hash.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+META: Final = 0
+DATA: Final = 1
+
+_MASK: Final = 511
+_FAILED: Final = -1
+
+
+class Run:
+    """Consecutive blocks: ``off`` bytes used, ``blocks`` reserved, at ``addr`` (-1: pending)."""
+
+    def __init__(self, kind: int) -> None:
+        self.kind: int = kind
+        self.off: int = 0
+        self.blocks: int = 0
+        self.addr: int = -1
+        self.queue: int = -1
+        self.before: Run = self
+        self.after: Run = self
+        self.queue_before: Run = self
+        self.queue_after: Run = self
+
+
+class Allocator:
+    """Hands out space in the index; ``tail`` is the next free block."""
+
+    def __init__(self) -> None:
+        self.tail: int = 0
+        #: Sentinel of the list of runs; always pending.
+        self._head: Run = Run(-1)
+        self._last: Run = self._head
+        #: Queue number -> sentinel. Number: (kind * 2 + placed) * 512 + bytes used.
+        self._queues: list[Run | None] = [None] * 2048
+        self._filled: list[int] = [0, 0, 0, 0]
+        first = Run(META)
+        self._append(self._head.before, first)
+        self.attach(first, 0, 1)
+        self.attach(first, 1152, 1)
+        self.place(first)
+        self.attach(first, 128, 128)
+
+    def _append(self, before: Run, run: Run) -> None:
+        after = before.after
+        run.before = before
+        run.after = after
+        before.after = run
+        after.before = run
+
+    def _dequeue(self, run: Run) -> None:
+        number = run.queue
+        if number < 0:
+            return
+        before = run.queue_before
+        after = run.queue_after
+        before.queue_after = after
+        after.queue_before = before
+        if before is after:
+            self._filled[number >> 9] &= ~(1 << (number & _MASK))
+        run.queue = -1
+
+    def _requeue(self, run: Run) -> None:
+        number = (run.kind * 2 + (run.addr >= 0)) << 9 | (run.off & _MASK)
+        if run.queue >= 0:
+            self._dequeue(run)
+        sentinel = self._queues[number]
+        if sentinel is None:
+            sentinel = Run(-1)
+            self._queues[number] = sentinel
+        last = sentinel.queue_before
+        last.queue_after = run
+        run.queue_before = last
+        run.queue_after = sentinel
+        sentinel.queue_before = run
+        run.queue = number
+        self._filled[number >> 9] |= 1 << (number & _MASK)
+
+    def _score(self, run: Run, size: int, align: int, tail: int) -> int:
+        """How full the last block gets if ``size`` bytes were attached; -1 if they cannot be."""
+        start = (run.off + align - 1) & -align
+        used = (start + size + _MASK) & _MASK
+        if used + tail > _MASK:
+            return _FAILED
+        end = start + size + tail
+        reserved = run.blocks << 9
+        if end > reserved:
+            if run.after.addr >= 0:
+                return _FAILED
+            if run.addr >= 0 and self.tail != run.addr + run.blocks:
+                return _FAILED
+        return used + 1
+
+    def attach(self, run: Run, size: int, align: int) -> int:
+        """Put ``size`` bytes at the end of ``run``: their offset in it, or -1 if they cannot be."""
+        if self._score(run, size, align, 0) < 0:
+            return _FAILED
+        start = (run.off + align - 1) & -align
+        end = start + size
+        placed = run.addr >= 0
+        grows = placed and end >= run.blocks << 9 and self.tail == run.addr + run.blocks
+        run.off = end
+        needed = (end + _MASK) >> 9
+        if needed > run.blocks:
+            run.blocks = needed
+        if grows:
+            self.tail = run.addr + run.blocks
+        self._requeue(run)
+        return start
+
+    def place(self, run: Run) -> None:
+        """Give addresses to the runs up to ``run``, in list order."""
+        if run.addr < 0:
+            current = self._last
+            while current is not run:
+                current = current.after
+                if current is self._head:
+                    break
+                self._place_next(current)
+
+    def place_all(self) -> None:
+        """Give addresses to every run."""
+        current = self._last.after
+        while current is not self._head:
+            self._place_next(current)
+            current = current.after
+
+    def _place_next(self, run: Run) -> None:
+        run.addr = self.tail
+        self._last = run
+        self._requeue(run)
+        end = run.addr + run.blocks
+        if end > self.tail:
+            self.tail = end
+
+    def drop(self, run: Run) -> None:
+        """Forget a run that nothing will be attached to any more; its blocks stay taken."""
+        if run is self._last:
+            self._last = run.before
+        self._dequeue(run)
+        run.before.after = run.after
+        run.after.before = run.before
+
+    def alloc(self, kind: int, size: int, tail: int, align: int) -> Run | None:
+        """A run with ``size`` bytes attached and room for ``tail`` more in the same block.
+
+        The position is ``run.off - size``. None: no space, because a tail may not cross a block.
+        """
+        run = self._find(kind, size, tail, align) if align != 512 else None
+        if run is None:
+            run = Run(kind)
+            self._append(self._last if kind == DATA else self._head.before, run)
+        if self._score(run, size, align, tail) < 0:
+            return None
+        self.attach(run, size, align)
+        return run
+
+    def _find(self, kind: int, size: int, tail: int, align: int) -> Run | None:
+        total = size + tail
+        first = (512 - (total & _MASK)) & -align
+        best: Run | None = None
+        best_score = 0
+        if total < 512:
+            found = self._scan(kind * 2 + 1, first, 1, size, tail, align)
+            if found is not None:
+                best = found
+                best_score = self._score(found, size, align, tail) + tail
+            last = self._last
+            if last.kind == kind:
+                score = self._score(last, size, align, tail)
+                if score >= 0 and score + tail > best_score:
+                    best = last
+                    best_score = score + tail
+            found = self._scan(kind * 2, first, first + align, size, tail, align)
+        else:
+            found = self._scan(kind * 2, first, 1, size, tail, align)
+        if found is not None:
+            score = self._score(found, size, align, tail) + tail
+            if score > best_score:
+                best = found
+        return best
+
+    def _scan(
+        self, family: int, first: int, lowest: int, size: int, tail: int, align: int
+    ) -> Run | None:
+        """The first usable run: queues from ``first`` down, then from 511 down to ``lowest``.
+
+        ``lowest`` 1 with ``first`` below 512 stands for the narrow scan, from ``first`` to 1 only.
+        """
+        filled = self._filled[family]
+        if filled == 0:
+            return None
+        narrow = lowest == 1
+        if narrow and first < 512:
+            return self._scan_range(family, first, 1, size, tail, align)
+        found = self._scan_range(family, first & _MASK, 0, size, tail, align)
+        if found is None:
+            if not narrow:
+                lowest = align if first == 512 else lowest
+            found = self._scan_range(family, _MASK, lowest, size, tail, align)
+        return found
+
+    def _scan_range(
+        self, family: int, high: int, low: int, size: int, tail: int, align: int
+    ) -> Run | None:
+        placed = family & 1
+        number = high
+        while number >= low:
+            bits = self._filled[family] >> low & ((2 << (number - low)) - 1)
+            if bits == 0:
+                return None
+            number = low + bits.bit_length() - 1
+            sentinel = self._queues[family << 9 | number]
+            assert sentinel is not None
+            run = sentinel.queue_after
+            if placed and run.after.addr < 0:  # the last placed run is tried on its own
+                run = run.queue_after
+            if run is not sentinel and self._score(run, size, align, tail) >= 0:
+                return run
+            number -= 1
+        return None

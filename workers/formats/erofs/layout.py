@@ -1,0 +1,326 @@
+"""Decides where every inode, directory and long symlink lies: the walk of mkfs.erofs.
+
+All children of a directory are allocated together, then the directory's own data, then its
+sub-directories, depth first; names in byte order. Nothing is written here: see ``writer``.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from workers.formats.erofs.allocator import DATA, META, Allocator, Run
+from workers.formats.erofs.ondisk import (
+    BLOCK,
+    BLOCK_BITS,
+    CHUNK_INDEX_SIZE,
+    COMPACT_SIZE,
+    DIRENT_SIZE,
+    EROFS_NULL_ADDR,
+    EXTENDED_SIZE,
+    LAYOUT_CHUNK_BASED,
+    LAYOUT_FLAT_INLINE,
+    LAYOUT_FLAT_PLAIN,
+    OVL_XATTR_ORIGIN,
+    S_IFDIR,
+    S_IFLNK,
+    S_IFMT,
+    SLOT_BITS,
+    file_type,
+)
+from workers.formats.erofs.tree import Inode
+from workers.formats.erofs.versions import BuilderVersion
+from workers.formats.erofs.xattrs import area_size, sort_key
+from workers.formats.errors import FormatError
+from workers.formats.tar.limits import TarLimits
+
+_DOTS: Final = (b".", b"..")
+
+
+def chunk_bits(size: int) -> int:
+    """log2 of the chunk size in blocks for a file of ``size`` > 0 bytes; one chunk up to 1 TiB."""
+    bits = (size - 1).bit_length()
+    return min(max(bits, BLOCK_BITS), BLOCK_BITS + 31) - BLOCK_BITS
+
+
+def chunk_count(size: int) -> int:
+    """Chunk records of a file of ``size`` > 0 bytes."""
+    shift = chunk_bits(size) + BLOCK_BITS
+    return (size + (1 << shift) - 1) >> shift
+
+
+class Layout:
+    """The plan of an index: inodes in order of their numbers, and blocks of data at offsets."""
+
+    def __init__(self, root: Inode, version: BuilderVersion, epoch: int, limits: TarLimits) -> None:
+        self.root: Inode = root
+        self.inodes: list[Inode] = []
+        #: (byte offset in the index, bytes) of directory blocks and long symlinks.
+        self.pieces: list[tuple[int, bytes]] = []
+        self._version = version
+        self._sorts: bool = version.sorts_xattrs
+        self._drops: bool = version.drops_whiteouts
+        self._early: bool = version.early_dots
+        self._exact: bool = not version.compact_loses_nanoseconds
+        self._epoch = epoch
+        self._room: int = limits.max_index_bytes
+        self._space = Allocator()
+        self._walk()
+        self._space.place_all()
+        self.blocks: int = self._space.tail
+
+    def _walk(self) -> None:
+        root = self.root
+        root.parent = root
+        self._emit(root)
+        assert root.run is not None
+        self._space.place(root.run)
+        stack: list[Inode] = [root]
+        while stack:
+            directory = stack.pop()
+            entries = _sorted_entries(directory)
+            below: list[Inode] = []
+            for name in entries:
+                if name in _DOTS:
+                    continue
+                assert directory.children is not None
+                inode = directory.children[name]
+                if inode.ino == 0:
+                    inode.parent = directory
+                    self._emit(inode)
+                    if inode.mode & S_IFMT == S_IFDIR:
+                        below.append(inode)
+            self._write_directory(directory, entries)
+            below.reverse()
+            stack.extend(below)
+
+    def _emit(self, inode: Inode) -> None:
+        """Choose the form of ``inode`` and allocate it, its tail and a symlink's blocks."""
+        kind = inode.mode & S_IFMT
+        inode.extended = (
+            inode.mtime != self._epoch
+            or inode.size > 0xFFFF_FFFF
+            or inode.uid > 0xFFFF
+            or inode.gid > 0xFFFF
+            or inode.nlink > 0xFFFF
+            or (self._exact and inode.nanoseconds != 0)
+        )
+        area = EXTENDED_SIZE if inode.extended else COMPACT_SIZE
+        if kind == S_IFDIR:
+            self._size_directory(inode)
+        if inode.xattrs is not None or inode.whiteouts:
+            self._finish_xattrs(inode)
+            area += inode.xattr_size
+        tail = 0
+        data: Run | None = None
+        if inode.block >= 0 and kind != S_IFDIR:
+            inode.layout = LAYOUT_CHUNK_BASED
+            area = ((area + 7) & ~7) + CHUNK_INDEX_SIZE * chunk_count(inode.size)
+        elif kind == S_IFDIR:
+            tail = inode.size % BLOCK
+        elif kind == S_IFLNK:
+            tail = inode.size % BLOCK
+            data = self._symlink_blocks(inode)
+        inode.area = area
+        self._charge(area + inode.size if kind in (S_IFDIR, S_IFLNK) else area)
+        self._allocate(inode, area, tail, data)
+        self.inodes.append(inode)
+        inode.ino = len(self.inodes)
+        if kind == S_IFLNK:
+            self._finish_symlink(inode, tail, data)
+
+    def _charge(self, size: int) -> None:
+        self._room -= size
+        if self._room < 0:
+            raise FormatError("limit-index_bytes", "the index would be too large")
+
+    def _allocate(self, inode: Inode, area: int, tail: int, data: Run | None) -> None:
+        if tail:
+            inode.layout = LAYOUT_FLAT_INLINE
+            run = self._space.alloc(META, area, tail, COMPACT_SIZE)
+            if run is not None:
+                inode.offset = run.off - area
+                inode.run = run
+                inode.inline = True
+                self._space.attach(run, tail, 1)
+                return
+            inode.layout = LAYOUT_FLAT_PLAIN
+            if data is not None:
+                self._space.attach(data, BLOCK, 1)
+        run = self._space.alloc(META, area, 0, COMPACT_SIZE)
+        assert run is not None
+        inode.offset = run.off - area
+        inode.run = run
+
+    def _finish_xattrs(self, inode: Inode) -> None:
+        xattrs = inode.xattrs
+        if xattrs is None:
+            xattrs = []
+        if inode.whiteouts:
+            xattrs = [*xattrs, (OVL_XATTR_ORIGIN, b"")]
+        if self._sorts and len(xattrs) > 1:
+            xattrs = sorted(xattrs, key=sort_key)
+        inode.xattrs = xattrs
+        if xattrs:
+            inode.xattr_size = area_size(xattrs)
+
+    def _symlink_blocks(self, inode: Inode) -> Run | None:
+        whole = inode.size & ~(BLOCK - 1)
+        if whole == 0:
+            inode.u = EROFS_NULL_ADDR
+            return None
+        data = self._space.alloc(DATA, whole, 0, BLOCK)
+        assert data is not None
+        self._space.place(data)
+        inode.u = data.addr
+        self.pieces.append((data.addr * BLOCK, inode.target[:whole]))
+        return data
+
+    def _finish_symlink(self, inode: Inode, tail: int, data: Run | None) -> None:
+        if tail:
+            text = inode.target[inode.size - tail :]
+            if inode.inline:
+                inode.tail = text
+            else:
+                if data is None:
+                    data = self._space.alloc(DATA, BLOCK, 0, BLOCK)
+                    assert data is not None
+                    self._space.place(data)
+                    inode.u = data.addr
+                self.pieces.append((data.addr * BLOCK + data.off - BLOCK, text))
+        if data is not None:
+            self._space.drop(data)
+
+    def _size_directory(self, directory: Inode) -> None:
+        """Size and link count of ``directory`` (names that are dropped with it left out)."""
+        children = directory.children
+        assert children is not None
+        if b"." in children or b".." in children:
+            directory.children = {n: i for n, i in children.items() if n not in _DOTS}
+        if self._drops and directory.whiteouts:
+            kept = directory.children
+            assert kept is not None
+            directory.children = {n: i for n, i in kept.items() if not _is_whiteout(i)}
+        entries = _sorted_entries(directory)
+        children = directory.children
+        assert children is not None
+        links = 2
+        size = 0
+        for name in entries:
+            step = len(name) + DIRENT_SIZE
+            if (size & (BLOCK - 1)) + step > BLOCK:
+                size = (size + BLOCK - 1) & ~(BLOCK - 1)
+            size += step
+        for inode in children.values():
+            if inode.mode & S_IFMT == S_IFDIR:
+                links += 1
+        directory.size = size
+        directory.nlink = 1 if links > 0xFFFF and not directory.extended else links
+
+    def _write_directory(self, directory: Inode, entries: list[bytes]) -> None:
+        whole = directory.size & ~(BLOCK - 1)
+        tail = directory.size - whole
+        data: Run | None = None
+        directory.u = EROFS_NULL_ADDR
+        if whole:
+            data = self._space.alloc(META, whole, 0, BLOCK)
+            assert data is not None
+            self._space.place(data)
+            directory.u = data.addr
+        content = self._directory_bytes(directory, entries)
+        if whole:
+            assert data is not None
+            self.pieces.append((data.addr * BLOCK, content[:whole]))
+        if tail:
+            if directory.inline:
+                directory.tail = content[whole:]
+            else:
+                if data is None:
+                    data = self._space.alloc(META, BLOCK, 0, BLOCK)
+                    assert data is not None
+                    self._space.place(data)
+                    directory.u = data.addr
+                else:
+                    self._space.attach(data, BLOCK, 1)
+                self.pieces.append((data.addr * BLOCK + data.off - BLOCK, content[whole:]))
+        if data is not None:
+            self._space.drop(data)
+
+    def _directory_bytes(self, directory: Inode, entries: list[bytes]) -> bytes:
+        """All dirent blocks; placing what they point to, in order, as their numbers are asked."""
+        children = directory.children
+        assert children is not None
+        parts: list[bytes] = []
+        size = 0
+        start = 0
+        used = 0
+        count = len(entries)
+        names: list[bytes] = []
+        dirents: list[bytes] = []
+        nids: list[int] = []
+        types: list[int] = []
+        for position in range(count + 1):
+            step = 0
+            if position < count:
+                name = entries[position]
+                step = len(name) + DIRENT_SIZE
+                if name == b".":
+                    inode = directory
+                elif name == b"..":
+                    inode = self._dotdot(directory)
+                else:
+                    inode = children[name]
+                nid = inode.nid
+                if nid < 0:
+                    nid = self._nid(inode)
+            if used + step > BLOCK or position == count:
+                offset = DIRENT_SIZE * (position - start)
+                for i in range(position - start):
+                    dirents.append(
+                        nids[i].to_bytes(8, "little")
+                        + (offset | types[i] << 16).to_bytes(4, "little")
+                    )
+                    offset += len(names[i])
+                parts.append(b"".join(dirents) + b"".join(names))
+                size += offset
+                if position < count:
+                    parts.append(bytes(BLOCK - offset))
+                names.clear()
+                dirents.clear()
+                nids.clear()
+                types.clear()
+                start = position
+                used = 0
+            if position < count:
+                used += step
+                names.append(name)
+                nids.append(nid)
+                types.append(file_type(inode.mode))
+        return b"".join(parts)
+
+    def _dotdot(self, directory: Inode) -> Inode:
+        if self._early and directory.dots:
+            return directory.dots[0]
+        assert directory.parent is not None
+        return directory.parent
+
+    def _nid(self, inode: Inode) -> int:
+        run = inode.run
+        assert run is not None
+        self._space.place(run)
+        inode.nid = (run.addr * BLOCK + inode.offset) >> SLOT_BITS
+        return inode.nid
+
+
+def _is_whiteout(inode: Inode) -> bool:
+    return inode.mode & S_IFMT == 0o020000 and inode.u == 0
+
+
+def _sorted_entries(directory: Inode) -> list[bytes]:
+    """All names of ``directory`` with ``.`` and ``..``, in byte order."""
+    children = directory.children
+    assert children is not None
+    names = list(children)
+    names.append(b".")
+    names.append(b"..")
+    names.sort()
+    return names

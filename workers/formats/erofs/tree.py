@@ -1,0 +1,74 @@
+"""The file system in memory while a tar is read: inodes, names, and the rules for replacing them.
+
+It keeps what mkfs.erofs keeps, oddities included: the parent of a replaced hard link stays the
+parent of its first name, and a directory's link count wraps below zero.
+"""
+
+from __future__ import annotations
+
+from workers.formats.erofs.allocator import Run
+from workers.formats.erofs.ondisk import S_IFDIR
+
+
+class Inode:
+    """One inode; ``children`` is not None once it was made as a directory."""
+
+    def __init__(self, mode: int, parent: Inode | None) -> None:
+        self.mode: int = mode
+        self.uid: int = 0
+        self.gid: int = 0
+        self.mtime: int = 0
+        self.nanoseconds: int = 0
+        self.size: int = 0
+        self.nlink: int = 0
+        #: Device number, or chunk format; block address once laid out.
+        self.u: int = 0
+        #: First block of the data in the tar, -1 without data.
+        self.block: int = -1
+        self.target: bytes = b""
+        self.xattrs: list[tuple[bytes, bytes]] | None = None
+        self.parent: Inode | None = parent
+        self.children: dict[bytes, Inode] | None = None
+        #: A whiteout was made in it: it gets the overlay origin mark when written.
+        self.whiteouts: bool = False
+        #: What ``..`` shows where builders make it early, once a time it was made.
+        self.dots: list[Inode] | None = None
+        # Layout.
+        self.extended: bool = False
+        self.layout: int = 0
+        self.xattr_size: int = 0
+        self.ino: int = 0
+        self.run: Run | None = None
+        self.offset: int = 0
+        #: Bytes of inode, xattrs and chunk records; the inline tail follows.
+        self.area: int = 0
+        self.tail: bytes = b""
+        self.inline: bool = False
+        self.nid: int = -1
+
+    @property
+    def is_directory(self) -> bool:
+        """True while it is one (a whiteout may have turned it into a device)."""
+        return self.mode & 0o170000 == S_IFDIR
+
+
+def wrap32(value: int) -> int:
+    """``value`` as the unsigned 32-bit number that a link count is."""
+    return value & 0xFFFF_FFFF
+
+
+def unlink(inode: Inode) -> None:
+    """One name of ``inode`` goes, and for a directory everything below it."""
+    if not inode.is_directory:
+        inode.nlink = wrap32(inode.nlink - 1)
+        return
+    pending = [inode]
+    while pending:
+        gone = pending.pop()
+        gone.nlink = wrap32(gone.nlink - 1)
+        if not gone.is_directory:
+            continue
+        if gone.children is not None:
+            pending.extend(gone.children.values())
+        if gone.parent is not None:
+            gone.parent.nlink = wrap32(gone.parent.nlink - 1)
