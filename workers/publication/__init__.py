@@ -1,0 +1,1 @@
+"""Putting bundles where readers look: referrers, deterministic tags, other registries."""

@@ -1,0 +1,1 @@
+"""Places that keep private keys; one module each, imported only when configured."""
