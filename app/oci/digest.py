@@ -35,9 +35,11 @@ class Digest(str):
         return super().__new__(cls, text)
 
     @classmethod
-    def of(cls, data: bytes) -> Self:
-        """Return the sha256 digest of ``data``."""
-        return cls("sha256:" + hashlib.sha256(data).hexdigest())
+    def of(cls, data: bytes, algorithm: str = "sha256") -> Self:
+        """Return the digest of ``data``. Raises ``ValueError`` for an unknown algorithm."""
+        if algorithm not in ("sha256", "sha512"):
+            raise ValueError(f"not a digest algorithm: {algorithm[:40]!r}")
+        return cls(f"{algorithm}:{hashlib.new(algorithm, data).hexdigest()}")
 
     @property
     def algorithm(self) -> str:

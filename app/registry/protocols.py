@@ -143,11 +143,19 @@ class Registry(Resolver, Fetcher, Pusher, ReferrerLister, Attacher, Catalog, Pro
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class RateLimit:
+    """A token bucket: requests per second, and how many may come at once."""
+
+    per_second: float = 50.0
+    burst: int = 100
+
+
 class Coordination(Protocol):
     """What clients of one registry share across processes; see ``app.registry.coordination``."""
 
-    def throttle(self, host: str, cost: int = 1) -> None:
-        """Block until the host's shared rate limit admits ``cost`` requests."""
+    def throttle(self, host: str, cost: int = 1, *, limit: RateLimit = ...) -> None:
+        """Block until the host's shared ``limit`` admits ``cost`` requests."""
         ...
 
     def penalise(self, host: str, seconds: float) -> None:

@@ -1,0 +1,195 @@
+"""Real registries on loopback, started by tests: Debian's 2.8 and distribution 3.x.
+
+::
+
+    with docker_registry(tmp_path, notify="http://127.0.0.1:1234/webhooks/main") as server:
+        config = server.config("main")
+
+Nothing is shared: each has its own port and directory. A missing server skips the test locally and
+fails it where the environment says ``CI``.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import subprocess
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import httpx
+import pytest
+import yaml
+
+from app.config.model import RegistryConfig
+from app.registry.coordination import LocalCoordination
+from app.registry.factory import open_registry
+from app.registry.protocols import Coordination, Registry
+from tests.support.tokenserver import TokenServer
+
+Flavour = Literal["debian", "v3"]
+FLAVOURS: tuple[Flavour, ...] = ("debian", "v3")
+
+USER, PASSWORD = "robot", "s3cret"
+#: bcrypt of PASSWORD, the only hash that registries accept.
+_HTPASSWD = f"{USER}:$2b$04$o4wrduJdG4ZAq2QWxBoguO2226.3YMrN7dy5RB8/X451Wi9yMCQN2\n"
+_ROOT = Path(__file__).parents[2]
+GO_BIN = _ROOT / ".cache" / "go-bin"
+
+
+def need(tool: str) -> str:
+    """Return the path of a tool; skip the test, or fail it in CI, when it is missing."""
+    found = shutil.which(tool, path=f"{os.environ.get('PATH', '')}:{GO_BIN}")
+    if found is None:
+        (pytest.fail if os.environ.get("CI") else pytest.skip)(
+            f"{tool} is not installed: run .ci/test-packages"
+        )
+    return found
+
+
+def free_port() -> int:
+    """Return a TCP port of loopback that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@dataclass(frozen=True, slots=True)
+class RunningRegistry:
+    """A server that answers; ``config`` gives what a client of it is configured with."""
+
+    url: str
+    flavour: Flavour
+    root: Path
+    auth: Literal["none", "htpasswd", "token"] = "none"
+
+    @property
+    def host(self) -> str:
+        """``127.0.0.1:port``."""
+        return self.url.partition("://")[2]
+
+    def config(self, registry_id: str = "main", **fields: Any) -> RegistryConfig:
+        """Return the configuration of a client that may use this server."""
+        values: dict[str, Any] = {
+            "id": registry_id,
+            "url": self.url,
+            "allow_private_addresses": True,
+            "limits": {"requests_per_second": 10_000, "burst": 10_000},
+        }
+        if self.auth != "none":
+            values["credentials"] = {
+                "kind": "basic",
+                "username": USER,
+                "password": {"value": PASSWORD},
+            }
+        return RegistryConfig.model_validate(values | fields)
+
+    def open(
+        self,
+        registry_id: str = "main",
+        coordination: Coordination | None = None,
+        **fields: Any,
+    ) -> Registry:
+        """Return a client."""
+        return open_registry(
+            self.config(registry_id, **fields), coordination or LocalCoordination()
+        )
+
+
+@contextmanager
+def docker_registry(
+    root: Path,
+    flavour: Flavour = "debian",
+    *,
+    auth: Literal["none", "htpasswd"] | TokenServer = "none",
+    notify: str | None = None,
+    notify_headers: Mapping[str, str] | None = None,
+    delete: bool = True,
+) -> Iterator[RunningRegistry]:
+    """Start a registry that stores below ``root`` and notifies ``notify``; stop it at the end."""
+    root = root / f"registry-{flavour}-{free_port()}"
+    root.mkdir(parents=True)
+    port = free_port()
+    document = _document(root, port, auth, delete=delete)
+    if notify:
+        headers = {name: [value] for name, value in (notify_headers or {}).items()}
+        document["notifications"] = {
+            "endpoints": [
+                {
+                    "name": "test",
+                    "url": notify,
+                    "headers": headers,
+                    "timeout": "5s",
+                    "threshold": 100,
+                    "backoff": "200ms",
+                    "ignore": {"actions": ["pull", "mount", "delete"]},
+                }
+            ]
+        }
+    config = root / "config.yml"
+    config.write_text(yaml.safe_dump(document))
+    binary = need("docker-registry" if flavour == "debian" else "registry")
+    with (root / "log").open("wb") as log:
+        environ = {**os.environ, "OTEL_TRACES_EXPORTER": "none"}
+        process = subprocess.Popen(
+            [binary, "serve", str(config)], stdout=log, stderr=log, env=environ
+        )
+    kind = auth if isinstance(auth, str) else "token"
+    try:
+        _wait(process, f"http://127.0.0.1:{port}/v2/", root / "log")
+        yield RunningRegistry(f"http://127.0.0.1:{port}", flavour, root, kind)
+    finally:
+        process.terminate()
+        try:
+            process.wait(10)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+def _document(
+    root: Path, port: int, auth: Literal["none", "htpasswd"] | TokenServer, *, delete: bool
+) -> dict[str, Any]:
+    document: dict[str, Any] = {
+        "version": "0.1",
+        "log": {"level": "warn", "accesslog": {"disabled": True}},
+        "storage": {
+            "filesystem": {"rootdirectory": str(root / "data")},
+            "delete": {"enabled": delete},
+        },
+        "http": {"addr": f"127.0.0.1:{port}", "secret": "only-for-tests"},
+    }
+    if isinstance(auth, TokenServer):
+        certificate = root / "issuer.pem"
+        certificate.write_bytes(auth.certificate)
+        document["auth"] = {
+            "token": {
+                "realm": auth.realm,
+                "service": auth.service,
+                "issuer": auth.issuer,
+                "rootcertbundle": str(certificate),
+            }
+        }
+    elif auth == "htpasswd":
+        (root / "htpasswd").write_text(_HTPASSWD)
+        document["auth"] = {"htpasswd": {"realm": "test", "path": str(root / "htpasswd")}}
+    return document
+
+
+def _wait(process: subprocess.Popen[bytes], url: str, log: Path) -> None:
+    deadline = time.monotonic() + 20
+    while time.monotonic() < deadline:
+        if process.poll() is not None:
+            break
+        try:
+            httpx.get(url, timeout=2, trust_env=False)
+        except httpx.TransportError:
+            time.sleep(0.05)
+        else:
+            return
+    pytest.fail(f"the registry did not start: {log.read_text()[-2000:]}")
