@@ -9,6 +9,7 @@ import click
 
 #: Command -> (module that holds it, one line for ``--help``). Modules expose ``command``.
 COMMANDS: Mapping[str, tuple[str, str]] = {
+    "demo": ("workers.cli.demo", "Push a real image to a real registry, show what is attached."),
     "layer": ("workers.cli.layer", "Build a layer's index and hash tree from a local file."),
     "up": ("workers.cli.up", "Run the whole service on this host until Ctrl-C."),
 }
