@@ -22,8 +22,11 @@ def octal(field: bytes) -> int:
         if field[last - 1] == 0:  # checksums: six digits, NUL, space
             last -= 1
         digits = field[:last]
-        if digits.isdigit() and b"8" not in digits and b"9" not in digits:
-            return int(digits, 8)
+        if digits.isdigit():
+            try:
+                return int(digits, 8)
+            except ValueError:  # an 8 or a 9; looking for them costs more than all the rest
+                return _octal_slow(field)
     return _octal_slow(field)
 
 
