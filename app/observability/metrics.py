@@ -89,7 +89,7 @@ REGISTRY_SECONDS = Histogram(
 )
 REGISTRY_WAIT_SECONDS = Counter(
     "verilayer_registry_wait_seconds_total",
-    "Time spent waiting for a registry's shared limit: rate, concurrency, retry-after.",
+    "Waiting for a registry: our limit, or retry-after, the seconds its 429 answers asked for.",
     ["host", "reason"],
 )
 SIGNATURES = Counter(

@@ -24,15 +24,13 @@ _TRACEPARENT = re.compile(r"^00-(?!0{32})([0-9a-f]{32})-(?!0{16})([0-9a-f]{16})-
 def configure(service: str, endpoint: str | None) -> None:
     """Export spans to an OTLP/HTTP endpoint such as ``http://collector:4318``; None is off.
 
-    Instruments httpx, so that each registry call is a span. Raises ``ConfigurationError`` when the
-    extra is not installed.
+    Raises ``ConfigurationError`` when the extra is not installed.
     """
     if endpoint is None:
         return
     try:
         from opentelemetry import trace
         from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
-        from opentelemetry.instrumentation.httpx import HTTPXClientInstrumentor
         from opentelemetry.sdk.resources import Resource
         from opentelemetry.sdk.trace import TracerProvider
         from opentelemetry.sdk.trace.export import BatchSpanProcessor
@@ -45,7 +43,6 @@ def configure(service: str, endpoint: str | None) -> None:
     exporter = OTLPSpanExporter(endpoint=endpoint.rstrip("/") + "/v1/traces")
     provider.add_span_processor(BatchSpanProcessor(exporter))
     trace.set_tracer_provider(provider)
-    HTTPXClientInstrumentor().instrument()
 
 
 def shutdown() -> None:

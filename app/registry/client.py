@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 import httpx
 
 from app.errors import AccessRefused, RateLimited, RegistryError, ResponseInvalid, Unavailable
+from app.observability import calls, metrics
 from app.registry.protocols import Coordination, RateLimit
 from app.registry.responses import MAX_ERROR_BYTES, error_for
 from app.registry.retrying import RetryPolicy
@@ -177,7 +178,9 @@ class RegistryClient:
         return response
 
     def _transmit(self, call: Call, url: httpx.URL, authorization: str | None) -> httpx.Response:
-        self._coordination.throttle(self.base.netloc.decode(), limit=self._limit)
+        host = self.base.netloc.decode()
+        with calls.waiting(host, "limit"):
+            self._coordination.throttle(host, limit=self._limit)
         headers = {"User-Agent": USER_AGENT, "Accept-Encoding": "identity", **call.headers}
         if authorization:
             headers["Authorization"] = authorization
@@ -190,8 +193,10 @@ class RegistryClient:
             content=call.body() if call.body else None,
             extensions={"timeout": self._timeouts.extension},
         )
-        with transport_errors(call.what):
-            return self._transport.handle_request(request)
+        with transport_errors(call.what), calls.registry_call(host, call.method) as answered:
+            response = self._transport.handle_request(request)
+            answered(response.status_code)
+            return response
 
     def _error(self, call: Call, response: httpx.Response) -> RegistryError:
         body = b""
@@ -203,7 +208,9 @@ class RegistryClient:
                         break
         error = error_for(response.status_code, response.headers, body, call.what)
         if isinstance(error, RateLimited):
-            self._coordination.penalise(self.base.netloc.decode(), min(error.retry_after or 1, 600))
+            host, asked = self.base.netloc.decode(), min(error.retry_after or 1, 600)
+            metrics.REGISTRY_WAIT_SECONDS.labels(host=host, reason="retry-after").inc(asked)
+            self._coordination.penalise(host, asked)
         return error
 
     def _join(self, url: httpx.URL, location: str) -> httpx.URL:

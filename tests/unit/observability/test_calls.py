@@ -1,0 +1,94 @@
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+from prometheus_client import REGISTRY
+
+from app.observability import calls, tracing
+
+HOST = "registry.example:5000"
+
+
+def value(name: str, **labels: str) -> float:
+    return REGISTRY.get_sample_value(name, {"host": HOST, **labels}) or 0.0
+
+
+def test_a_request_is_counted_by_its_status() -> None:
+    before = value("verilayer_registry_requests_total", method="GET", status="404")
+    with calls.registry_call(HOST, "GET") as answered:
+        answered(404)
+    after = value("verilayer_registry_requests_total", method="GET", status="404")
+    assert after == before + 1
+    assert value("verilayer_registry_request_duration_seconds_count", method="GET") >= 1
+
+
+def test_a_request_without_an_answer_is_an_error() -> None:
+    before = value("verilayer_registry_requests_total", method="PUT", status="error")
+    with pytest.raises(ConnectionResetError), calls.registry_call(HOST, "PUT"):
+        raise ConnectionResetError
+    assert value("verilayer_registry_requests_total", method="PUT", status="error") == before + 1
+
+
+class Collector(BaseHTTPRequestHandler):
+    """A real OTLP/HTTP endpoint that keeps what it was sent."""
+
+    received: list[tuple[str, bytes]]
+
+    def do_POST(self) -> None:
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        self.received.append((self.path, body))
+        self.send_response(200)
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@pytest.fixture
+def collector() -> Iterator[tuple[str, list[tuple[str, bytes]]]]:
+    received: list[tuple[str, bytes]] = []
+    handler = type("Handler", (Collector,), {"received": received})
+    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    yield f"http://127.0.0.1:{server.server_port}", received
+    server.shutdown()
+    server.server_close()
+
+
+def test_spans_reach_a_collector_with_the_trace_they_continue(
+    collector: tuple[str, list[tuple[str, bytes]]], tmp_path: Path
+) -> None:
+
+    url, received = collector
+    trace = "0af7651916cd43dd8448eb211c80319c"
+    program = (
+        "import sys\n"
+        "from app.observability import calls, tracing\n"
+        "tracing.configure('verilayer-test', sys.argv[1])\n"
+        f"with tracing.span('webhook', traceparent='00-{trace}-b7ad6b7169203331-01'):\n"
+        "    with calls.registry_call('registry.example', 'GET') as answered:\n"
+        "        answered(200)\n"
+        "    assert tracing.trace_id_of(tracing.current_traceparent()) == sys.argv[2]\n"
+        "tracing.shutdown()\n"
+    )
+    subprocess.run([sys.executable, "-c", program, url, trace], check=True)
+    assert [path for path, _ in received] == ["/v1/traces"]
+    body = received[0][1]
+    for expected in (bytes.fromhex(trace), b"registry GET", b"webhook", b"registry.example"):
+        assert expected in body
+
+
+def test_tracing_is_off_without_an_endpoint() -> None:
+    tracing.configure("verilayer-test", None)
+    with tracing.span("work"):
+        header = tracing.current_traceparent()
+    assert json.dumps(header).endswith('-00"')  # not sampled
