@@ -12,8 +12,6 @@ fails it where the environment says ``CI``.
 from __future__ import annotations
 
 import os
-import shutil
-import socket
 import subprocess
 import time
 from collections.abc import Iterator, Mapping
@@ -30,7 +28,9 @@ from app.config.model import RegistryConfig
 from app.registry.coordination import LocalCoordination
 from app.registry.factory import open_registry
 from app.registry.protocols import Coordination, Registry
+from tests.support.ports import free_port
 from tests.support.tokenserver import TokenServer
+from tests.support.tools import require
 
 Flavour = Literal["debian", "v3"]
 FLAVOURS: tuple[Flavour, ...] = ("debian", "v3")
@@ -38,25 +38,6 @@ FLAVOURS: tuple[Flavour, ...] = ("debian", "v3")
 USER, PASSWORD = "robot", "s3cret"
 #: bcrypt of PASSWORD, the only hash that registries accept.
 _HTPASSWD = f"{USER}:$2b$04$o4wrduJdG4ZAq2QWxBoguO2226.3YMrN7dy5RB8/X451Wi9yMCQN2\n"
-_ROOT = Path(__file__).parents[2]
-GO_BIN = _ROOT / ".cache" / "go-bin"
-
-
-def need(tool: str) -> str:
-    """Return the path of a tool; skip the test, or fail it in CI, when it is missing."""
-    found = shutil.which(tool, path=f"{os.environ.get('PATH', '')}:{GO_BIN}")
-    if found is None:
-        (pytest.fail if os.environ.get("CI") else pytest.skip)(
-            f"{tool} is not installed: run .ci/test-packages"
-        )
-    return found
-
-
-def free_port() -> int:
-    """Return a TCP port of loopback that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +114,7 @@ def docker_registry(
         }
     config = root / "config.yml"
     config.write_text(yaml.safe_dump(document))
-    binary = need("docker-registry" if flavour == "debian" else "registry")
+    binary = require("docker-registry" if flavour == "debian" else "registry")
     with (root / "log").open("wb") as log:
         environ = {**os.environ, "OTEL_TRACES_EXPORTER": "none"}
         process = subprocess.Popen(
