@@ -29,6 +29,7 @@ images: dev ## Build both container images with buildah, without an engine (root
 
 docs: dev ## Write the generated pages and build the site into site/
 	@.venv/bin/python .ci/render-cli-reference > docs/cli.md
+	@.venv/bin/python .ci/render-metrics-reference
 	@NO_MKDOCS_2_WARNING=1 .venv/bin/mkdocs build --strict
 
 demo: setup ## The main job on a real registry and image, shown layer by layer
