@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic_core import from_json
 
 from app.errors import PayloadInvalid
 from app.oci.digest import Digest
@@ -85,6 +86,15 @@ def decode(model: type[_P], body: bytes, dialect: str) -> _P:
             f"not a {dialect} event: {path + ': ' if path else ''}{first['msg']}",
             advice="check that the endpoint's dialect is that of the sender",
         ) from None
+
+
+def decode_any(body: bytes, dialect: str) -> object:
+    """Read any JSON body; raises ``PayloadInvalid``."""
+    try:
+        value: object = from_json(body)
+    except ValueError as error:
+        raise PayloadInvalid(f"not a {dialect} event: {error}") from None
+    return value
 
 
 def decode_part(model: type[_P], value: object) -> _P | None:
