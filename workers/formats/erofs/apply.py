@@ -67,6 +67,8 @@ class TreeBuilder:
         root.nlink = 2
         root.mtime = epoch
         root.children = {}
+        if version.early_dots:
+            root.dots = [root]
         self.root: Inode = root
         #: Directory part of a path -> directory; emptied whenever a directory goes.
         self._known: dict[bytes, Inode] = {}
@@ -146,8 +148,6 @@ class TreeBuilder:
             self._warnings.add("whiteout-empty", entry.path, entry.header)
         elif name == b"." or name == b"..":
             self._warnings.add("whiteout-dots", entry.path, entry.header)
-        elif self._version.drops_whiteouts:
-            self._warnings.add("whiteout-dropped", entry.path, entry.header)
         if entry.size:
             self._warnings.add("body-on-whiteout", entry.path, entry.header)
         return self._fill(inode, entry, (inode.mode & ~S_IFMT) | S_IFCHR)
@@ -335,6 +335,10 @@ class TreeBuilder:
                 if part == _OPAQUE:
                     self._is_opaque = not self._is_root
                     return
+                if part != _WHITEOUT and not self._version.whiteouts_by_prefix:
+                    self._warnings.add("whiteout-kept", entry.path, entry.header)
+                    here = self._step(here, part, True, entry)
+                    continue
                 part = part[4:]
                 self._is_whiteout = True
                 if self._early and part in (b".", b".."):

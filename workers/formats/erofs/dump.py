@@ -13,6 +13,7 @@ from workers.formats.erofs.ondisk import (
     SLOT_BITS,
 )
 from workers.formats.erofs.reader import KIND_LETTERS, ImageInode, ImageReader
+from workers.formats.errors import FormatError
 from workers.formats.tar.warning import printable
 
 _LAYOUTS = {0: "plain", 2: "inline", 4: "chunks"}
@@ -33,8 +34,26 @@ def dump(image: bytes) -> Iterator[str]:
     )
     if sb.extra_devices:
         yield f"device 1 blocks={sb.device_blocks} uniaddr={sb.device_uniaddr}"
-    for path, inode in reader.walk():
-        yield from _inode_lines(reader, path, inode)
+    yield from _tree_lines(reader, sb.root_nid)
+
+
+def _tree_lines(reader: ImageReader, root: int) -> Iterator[str]:
+    """Every name below ``root``; what cannot be read becomes a line that says so."""
+    stack: list[tuple[bytes, int]] = [(b"", root)]
+    seen: set[int] = set()
+    while stack:
+        path, nid = stack.pop()
+        try:
+            inode = reader.inode(nid)
+            yield from _inode_lines(reader, path, inode)
+            if inode.kind != S_IFDIR or nid in seen:
+                continue
+            seen.add(nid)
+            names = [(n, i) for n, i, _ in reader.entries(inode) if n not in (b".", b"..")]
+        except FormatError as error:
+            yield f"{printable(path) or '/'} nid={nid}: unreadable: {error}"
+            continue
+        stack.extend((path + b"/" + name, below) for name, below in reversed(names))
 
 
 def _inode_lines(reader: ImageReader, path: bytes, inode: ImageInode) -> Iterator[str]:

@@ -12,6 +12,7 @@ from workers.formats.erofs.allocator import DATA, META, Allocator, Run
 from workers.formats.erofs.ondisk import (
     BLOCK,
     BLOCK_BITS,
+    CHUNK_FORMAT_48BIT,
     CHUNK_INDEX_SIZE,
     COMPACT_SIZE,
     DIRENT_SIZE,
@@ -20,6 +21,7 @@ from workers.formats.erofs.ondisk import (
     LAYOUT_CHUNK_BASED,
     LAYOUT_FLAT_INLINE,
     LAYOUT_FLAT_PLAIN,
+    NID_UNALLOCATED,
     OVL_XATTR_ORIGIN,
     S_IFDIR,
     S_IFLNK,
@@ -58,8 +60,8 @@ class Layout:
         self.pieces: list[tuple[int, bytes]] = []
         self._version = version
         self._sorts: bool = version.sorts_xattrs
-        self._drops: bool = version.drops_whiteouts
         self._early: bool = version.early_dots
+        self._checks_48bit: bool = version.checks_48bit
         self._exact: bool = not version.compact_loses_nanoseconds
         self._epoch = epoch
         self._room: int = limits.max_index_bytes
@@ -115,6 +117,12 @@ class Layout:
         if inode.block >= 0 and kind != S_IFDIR:
             inode.layout = LAYOUT_CHUNK_BASED
             area = ((area + 7) & ~7) + CHUNK_INDEX_SIZE * chunk_count(inode.size)
+            if inode.u & CHUNK_FORMAT_48BIT and self._checks_48bit:
+                # A device with a body whose number looks like a format that needs 48 bits: mkfs
+                # gives up on the inode, not on the image, and its name points nowhere.
+                inode.ino = -1
+                inode.nid = NID_UNALLOCATED
+                return
         elif kind == S_IFDIR:
             tail = inode.size % BLOCK
         elif kind == S_IFLNK:
@@ -196,14 +204,10 @@ class Layout:
         assert children is not None
         if b"." in children or b".." in children:
             directory.children = {n: i for n, i in children.items() if n not in _DOTS}
-        if self._drops and directory.whiteouts:
-            kept = directory.children
-            assert kept is not None
-            directory.children = {n: i for n, i in kept.items() if not _is_whiteout(i)}
         entries = _sorted_entries(directory)
         children = directory.children
         assert children is not None
-        links = 2
+        links = len(entries) - len(children)
         size = 0
         for name in entries:
             step = len(name) + DIRENT_SIZE
@@ -305,14 +309,11 @@ class Layout:
 
     def _nid(self, inode: Inode) -> int:
         run = inode.run
-        assert run is not None
+        if run is None:  # only the ``..`` of an early builder can ask for one without a place
+            return 0
         self._space.place(run)
         inode.nid = (run.addr * BLOCK + inode.offset) >> SLOT_BITS
         return inode.nid
-
-
-def _is_whiteout(inode: Inode) -> bool:
-    return inode.mode & S_IFMT == 0o020000 and inode.u == 0
 
 
 def _sorted_entries(directory: Inode) -> list[bytes]:
@@ -322,5 +323,7 @@ def _sorted_entries(directory: Inode) -> list[bytes]:
     names = list(children)
     names.append(b".")
     names.append(b"..")
+    if directory.dots is not None:
+        names.extend(_DOTS * (len(directory.dots) - 1))
     names.sort()
     return names

@@ -40,6 +40,8 @@ INODE_COMPACT: Final = Struct("<HHHHIIIIHHI")
 INODE_EXTENDED: Final = Struct("<HHHHQIIIIqII16s")
 #: The inode number is also its address: byte offset / 32.
 SLOT_BITS: Final = 5
+#: What mkfs.erofs writes for an inode that it gave no place.
+NID_UNALLOCATED: Final = 0xFFFF_FFFF_FFFF_FFFF
 
 LAYOUT_FLAT_PLAIN: Final = 0
 LAYOUT_FLAT_INLINE: Final = 2
@@ -47,6 +49,7 @@ LAYOUT_CHUNK_BASED: Final = 4
 
 EROFS_CHUNK_FORMAT_INDEXES: Final = 0x20
 EROFS_CHUNK_FORMAT_BLKBITS_MASK: Final = 0x1F
+CHUNK_FORMAT_48BIT: Final = 0x40
 #: startblk_hi, device_id, startblk_lo.
 CHUNK_INDEX: Final = Struct("<HHI")
 CHUNK_INDEX_SIZE: Final = 8

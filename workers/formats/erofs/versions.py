@@ -42,16 +42,16 @@ class BuilderVersion:
     links_in_order: bool = True
     #: ``.`` and ``..`` are made with the directory (until 1.8.10), so ``..`` is the parent of then.
     early_dots: bool = False
+    #: A chunk format with bit 0x40 is taken for 48-bit addressing and refused (1.9).
+    checks_48bit: bool = True
     #: An mtime equal to the epoch makes a compact inode, whatever its nanoseconds (1.9).
     compact_loses_nanoseconds: bool = True
     #: The superblock carries a checksum (1.8.8, when built with its default).
     checksum: bool = True
     #: A first byte of 0xFF is base 256 too (1.8.8).
     negative_base256: bool = True
-    #: Base-256 numbers leave errno alone (1.8.8); before, an owner so written failed.
-    base256_owner: bool = True
-    #: Whiteouts are dropped when the directory is written (1.8.7 only).
-    drops_whiteouts: bool = False
+    #: Names that start with ``.wh.`` are whiteouts; in 1.8.7 only the bare ``.wh.`` is one.
+    whiteouts_by_prefix: bool = True
     #: xattrs outside the known prefixes are kept (1.8.7).
     keeps_unknown_xattrs: bool = True
 
@@ -76,14 +76,14 @@ _V1810: Final = replace(
     links_in_order=False,
     early_dots=True,
     compact_loses_nanoseconds=False,
+    checks_48bit=False,
 )
 _V187: Final = replace(
     _V1810,
     name="1.8.7",
     checksum=False,
     negative_base256=False,
-    base256_owner=False,
-    drops_whiteouts=True,
+    whiteouts_by_prefix=False,
 )
 
 #: Every version that can be asked for; a name maps to its row.
@@ -97,7 +97,8 @@ VERSIONS: Final[dict[str, BuilderVersion]] = {
         _V1810,
         replace(_V1810, name="1.8.9"),
         replace(_V1810, name="1.8.8"),
-        replace(_V187, name="1.8.6", drops_whiteouts=False, keeps_unknown_xattrs=False),
+        _V187,
+        replace(_V187, name="1.8.6", whiteouts_by_prefix=True, keeps_unknown_xattrs=False),
     )
 }
 

@@ -447,13 +447,8 @@ class TarReader:
         self._mode = octal(ids[:8])
         if self._mode != UNPARSABLE:
             self._mode &= 0o7777
-        self._uid = self._owner(ids[8:16])
-        self._gid = self._owner(ids[16:24])
-
-    def _owner(self, field: bytes) -> int:
-        if field[0] == 0x80 and not self._version.base256_owner:
-            return UNPARSABLE
-        return number(field, self._negative_base256)
+        self._uid = number(ids[8:16], self._negative_base256)
+        self._gid = number(ids[16:24], self._negative_base256)
 
     def _device(self, block: bytes) -> bool:
         """Parse the device number; False: reading stops here, as mkfs.erofs does."""

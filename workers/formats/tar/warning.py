@@ -42,7 +42,7 @@ KINDS: Final[dict[str, str]] = {
     "whiteout-empty": "a whiteout without a name makes a directory that the kernel refuses",
     "whiteout-dots": "a whiteout of . or .. is dropped",
     "whiteout-directory": "a directory header with a whiteout name turns a directory into one",
-    "whiteout-dropped": "this builder version drops whiteouts",
+    "whiteout-kept": "this builder version takes a whiteout for a plain entry",
     "xattr-name": "an xattr name over 255 bytes is written with a wrong length",
     "xattr-value": "an xattr value over 65535 bytes is written with a wrong length",
     "xattr-area": "an inode's xattrs do not fit the image's 16-bit count",
