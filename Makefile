@@ -1,4 +1,6 @@
 .DEFAULT_GOAL := help
+# Two processes on two cores; tests that share something expensive name an xdist_group.
+PYTEST_ARGS ?= -n auto --dist loadgroup
 .PHONY: help setup dev run demo test check images manifests docs bench
 
 help: ## Show these commands
