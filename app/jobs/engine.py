@@ -1,0 +1,58 @@
+"""Everything of the engine over one Redis, put together once per process."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Self
+
+from redis import Redis
+
+from app.jobs.builds import LayerBuilds
+from app.jobs.ledger import Ledger
+from app.jobs.pending import PendingEvents
+from app.jobs.queue import JobQueue
+from app.jobs.schedule import LANES, Schedule
+from app.jobs.scripts import Scripts
+from app.jobs.timing import EngineTiming
+
+
+@dataclass(frozen=True, slots=True)
+class JobEngine:
+    """The ledger and what moves it."""
+
+    redis: Redis
+    ledger: Ledger
+    builds: LayerBuilds
+    schedule: Schedule
+    events: PendingEvents
+    queue: JobQueue
+    timing: EngineTiming
+    now: Callable[[], float]
+
+    @classmethod
+    def over(
+        cls,
+        redis: Redis,
+        queue: JobQueue,
+        timing: EngineTiming = EngineTiming(),  # noqa: B008 - frozen
+        now: Callable[[], float] = time.time,
+    ) -> Self:
+        """Wire the parts."""
+        scripts = Scripts(redis)
+        return cls(
+            redis=redis,
+            ledger=Ledger(redis, scripts, timing, now),
+            builds=LayerBuilds(redis, scripts, timing, now),
+            schedule=Schedule(redis, scripts, timing, now),
+            events=PendingEvents(redis, scripts, now),
+            queue=queue,
+            timing=timing,
+            now=now,
+        )
+
+    def wake_all(self, *, lost: bool = False) -> None:
+        """Send the wake-ups that lanes lack, after submissions and resumes."""
+        for lane in LANES:
+            self.schedule.wake(self.queue, lane, lost=lost)
