@@ -31,13 +31,17 @@ SIGNATURE_HEADERS: Mapping[Dialect, tuple[tuple[str, ...], str]] = {
     "generic-hmac": (("X-Signature",), "sha256"),
 }
 
+#: Dialect -> header that holds the secret itself, where it is not ``Authorization``.
+SECRET_HEADERS: Mapping[Dialect, str] = {"artifactory": "X-JFrog-Event-Auth"}
+
 
 def open_proof(webhook: WebhookConfig, what: str, fetch: Fetch) -> Proof:
     """Return the proof; ``what`` names it in errors. Raises ``ConfigurationError``."""
     secrets = tuple(Secret(source, what) for source in webhook.secrets)
     match webhook.auth:
         case "header":
-            return HeaderSecret(_some(secrets, what), webhook.header or "Authorization")
+            header = webhook.header or SECRET_HEADERS.get(webhook.dialect, "Authorization")
+            return HeaderSecret(_some(secrets, what), header)
         case "bearer":
             return HeaderSecret(_some(secrets, what), "Authorization", scheme="Bearer")
         case "basic":

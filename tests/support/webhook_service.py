@@ -64,5 +64,5 @@ def webhook_service(
 def pending_events(server: RedisServer) -> list[dict[str, object]]:
     """Event records that wait in the intake, oldest first."""
     with redis.Redis(port=server.port, decode_responses=True) as client:
-        lines: list[str] = client.lrange("{verilayer}:intake:pending", 0, -1)  # type: ignore[assignment]
+        lines: list[str] = client.lrange("{verilayer}:intake:pending", 0, -1)
     return [json.loads(line.partition(" ")[2]) for line in lines]

@@ -1,0 +1,176 @@
+"""SNS messages signed with a certificate that is fetched over real HTTP from a stand-in host."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from urllib.parse import urlsplit
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import padding, rsa
+from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.x509.oid import NameOID
+
+from app.errors import Unauthenticated, Unavailable
+from app.webhooks.authentication import Origin
+from app.webhooks.delivery import Delivery
+from app.webhooks.fetch import fetch
+from app.webhooks.sns import SnsSignature
+from tests.support.http_files import FileServer, serving
+
+TOPIC = "arn:aws:sns:eu-west-1:111122223333:pushes"
+PATH = "/SimpleNotificationService-0123456789abcdef.pem"
+CERTIFICATE = f"https://sns.eu-west-1.amazonaws.com{PATH}"
+KEY = rsa.generate_private_key(65537, 2048)
+
+
+def certificate(start: timedelta = timedelta(days=-1), days: int = 30) -> bytes:
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "sns.amazonaws.com")])
+    begin = datetime.now(UTC) + start
+    built = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(KEY.public_key())
+        .serial_number(1)
+        .not_valid_before(begin)
+        .not_valid_after(begin + timedelta(days=days))
+        .sign(KEY, hashes.SHA256())
+    )
+    return built.public_bytes(Encoding.PEM)
+
+
+def message(version: str = "2", **fields: str) -> dict[str, str]:
+    values = {
+        "Type": "Notification",
+        "MessageId": "165545c9",
+        "TopicArn": TOPIC,
+        "Message": "hello\nworld",
+        "Timestamp": "2026-01-02T03:04:05.000Z",
+        "SignatureVersion": version,
+        "SigningCertURL": CERTIFICATE,
+        **fields,
+    }
+    signed = ["Message", "MessageId", "Subject", "Timestamp", "TopicArn", "Type"]
+    if values["Type"] != "Notification":
+        signed = ["Message", "MessageId", "SubscribeURL", "Timestamp", "Token", "TopicArn", "Type"]
+    text = "".join(f"{name}\n{values[name]}\n" for name in signed if name in values).encode()
+    algorithm: hashes.HashAlgorithm = hashes.SHA1() if version == "1" else hashes.SHA256()
+    signature = KEY.sign(text, padding.PKCS1v15(), algorithm)
+    return {**values, "Signature": base64.b64encode(signature).decode()}
+
+
+def delivery(values: dict[str, str]) -> Delivery:
+    return Delivery({"x-amz-sns-message-type": values["Type"]}, json.dumps(values).encode())
+
+
+@pytest.fixture
+def amazon() -> Iterator[FileServer]:
+    with serving() as files:
+        files.files[PATH] = (200, certificate())
+        yield files
+
+
+@pytest.fixture
+def proof(amazon: FileServer) -> SnsSignature:
+    return SnsSignature((TOPIC,), through(amazon))
+
+
+def through(server: FileServer) -> Callable[[str], bytes]:
+    """Fetch by real HTTP, from the stand-in instead of Amazon."""
+
+    def get(url: str) -> bytes:
+        parts = urlsplit(url)
+        assert parts.netloc == "sns.eu-west-1.amazonaws.com"
+        return fetch(server.url + parts.path)
+
+    return get
+
+
+@pytest.mark.parametrize("version", ["1", "2"])
+def test_signed_messages_are_accepted(
+    proof: SnsSignature, amazon: FileServer, version: str
+) -> None:
+    proof.check(delivery(message(version)), Origin())
+    proof.check(delivery(message(version, Subject="ECR")), Origin())
+    confirmation = {
+        "Type": "SubscriptionConfirmation",
+        "Token": "t",
+        "SubscribeURL": "https://sns.eu-west-1.amazonaws.com/?Action=ConfirmSubscription",
+    }
+    proof.check(delivery(message(version, **confirmation)), Origin())
+    assert amazon.requests == [PATH]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"Message": "other"},
+        {"MessageId": "other"},
+        {"Timestamp": "2027-01-02T03:04:05.000Z"},
+        {"Subject": "added"},
+        {"Type": "SubscriptionConfirmation"},
+        {"SignatureVersion": "1"},
+        {"SignatureVersion": "3"},
+        {"Signature": ""},
+        {"Signature": "!!"},
+        {"Signature": base64.b64encode(b"\0" * 256).decode()},
+        {"TopicArn": "arn:aws:sns:eu-west-1:999999999999:other"},
+    ],
+)
+def test_changed_messages_are_refused(proof: SnsSignature, change: dict[str, str]) -> None:
+    with pytest.raises(Unauthenticated):
+        proof.check(delivery(message() | change), Origin())
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        f"http://sns.eu-west-1.amazonaws.com{PATH}",
+        f"https://sns.us-east-1.amazonaws.com{PATH}",
+        f"https://sns.eu-west-1.amazonaws.com.evil.example{PATH}",
+        f"https://evil.example{PATH}",
+        f"https://x:y@sns.eu-west-1.amazonaws.com{PATH}",
+        f"https://sns.eu-west-1.amazonaws.com:444{PATH}",
+        "https://sns.eu-west-1.amazonaws.com/evil.pem",
+        f"https://sns.eu-west-1.amazonaws.com{PATH}?x=1",
+        f"https://bucket.s3.amazonaws.com{PATH}",
+    ],
+)
+def test_certificates_are_fetched_from_amazon_only(
+    proof: SnsSignature, amazon: FileServer, url: str
+) -> None:
+    with pytest.raises(Unauthenticated):
+        proof.check(delivery(message(SigningCertURL=url)), Origin())
+    assert amazon.requests == []
+
+
+@pytest.mark.parametrize(
+    "pem", [certificate(timedelta(days=-9), 1), certificate(timedelta(days=2)), b"no certificate"]
+)
+def test_a_certificate_must_be_one_and_valid_now(
+    proof: SnsSignature, amazon: FileServer, pem: bytes
+) -> None:
+    amazon.files[PATH] = (200, pem)
+    with pytest.raises(Unauthenticated):
+        proof.check(delivery(message()), Origin())
+
+
+def test_a_certificate_that_cannot_be_had_makes_the_sender_come_again(
+    proof: SnsSignature, amazon: FileServer
+) -> None:
+    amazon.files[PATH] = (503, b"")
+    with pytest.raises(Unavailable):
+        proof.check(delivery(message()), Origin())
+    amazon.files[PATH] = (200, certificate())
+    proof.check(delivery(message()), Origin())
+
+
+def test_other_bodies_are_refused(proof: SnsSignature) -> None:
+    for body in (b"", b"{}", b"[]", b'{"Type": 3}'):
+        with pytest.raises(Unauthenticated):
+            proof.check(Delivery({}, body), Origin())
