@@ -55,7 +55,7 @@ def decompress(
     ``compression`` "" passes ``blocks`` on; for anything else the content decides.
     """
     source = _Input(iter(blocks))
-    pieces: Iterator[Piece] = iter(source)
+    pieces = source.rest()
     if compression:
         kind = detect(source.peek(4))
         if kind == "gzip":
@@ -115,9 +115,13 @@ class _Input:
         self._at -= size
         self.taken -= size
 
-    def __iter__(self) -> Iterator[Piece]:
-        while piece := self.take(PIECE):
-            yield piece
+    def rest(self) -> Iterator[Piece]:
+        """Yield what was not taken, block by block as it came."""
+        if self._at < len(self._block):
+            yield bytes(self._block[self._at :])
+        for block in self._blocks:
+            self.taken += len(block)
+            yield block
 
 
 def _gunzip(source: _Input) -> Iterator[Piece]:
