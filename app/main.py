@@ -21,8 +21,10 @@ from app.config.model import ServiceConfig
 from app.config.schema import json_schema
 from app.health import health_router
 from app.jobs.connection import connect
+from app.jobs.engine import JobEngine
 from app.jobs.intake import RedisIntake
 from app.jobs.queue import CeleryJobQueue
+from app.jobs.readings import readings
 from app.jobs.scripts import broker_errors
 from app.observability import logging, tracing
 from app.observability.http import RequestContext, metrics_router
@@ -74,7 +76,8 @@ def create_app(settings: Settings, *, outside: Fetch = fetch) -> FastAPI:
     receiver = Receiver(lambda: live.current.endpoints, intake, settings.webhook_max_bytes, outside)
     app.include_router(webhook_router(receiver))
     app.include_router(health_router(lambda: _ping(redis), lambda: live.problem))
-    app.include_router(metrics_router())
+    engine = JobEngine.over(redis, queue)
+    app.include_router(metrics_router(lambda: readings(engine)))
     app.add_route("/config.schema.json", _schema, include_in_schema=False)
     return app
 
