@@ -21,8 +21,13 @@ class VerifiedBuild(Protocol):
     """What is needed of a built layer: digests of the bytes that were read, and its root hashes."""
 
     @property
+    def blob_digest(self) -> Digest:
+        """Digest of the blob's bytes as they were read."""
+        ...
+
+    @property
     def layer_digest(self) -> Digest:
-        """Digest of the blob's bytes."""
+        """Digest that the UUIDs were derived from."""
         ...
 
     @property
@@ -68,10 +73,11 @@ class RootEvidence:
 
     @staticmethod
     def _check(built: VerifiedBuild, layer: Descriptor, diff_id: DiffID) -> None:
-        if built.layer_digest != layer.digest or built.diff_id != diff_id:
+        read = (built.blob_digest, built.layer_digest, built.diff_id)
+        if read != (layer.digest, layer.digest, diff_id):
             raise SigningRefused(
                 f"layer {layer.digest} with diffID {diff_id} was not what was read: "
-                f"{built.layer_digest} with diffID {built.diff_id}"
+                f"{built.blob_digest} with diffID {built.diff_id}"
             )
 
 

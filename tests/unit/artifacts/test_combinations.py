@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections.abc import Mapping
 from fnmatch import fnmatchcase
 
 import pytest
@@ -38,7 +39,7 @@ def test_bad_combinations_say_why(
         check_combination(profiles, padding=padding, signed=signed)
 
 
-def _config(one: dict[str, object], two: dict[str, object]) -> ServiceConfig:
+def _config(one: Mapping[str, object], two: Mapping[str, object]) -> ServiceConfig:
     return ServiceConfig.model_validate(
         {
             "signers": [{"name": "k", "kind": "ephemeral"}],
@@ -63,7 +64,7 @@ def test_rules_that_cannot_meet_do_not_clash() -> None:
     with pytest.raises(ConfigurationError) as caught:
         check_profiles(_config(one, two))
     assert "can meet" not in caught.value.message
-    check_profiles(_config(one, two | {"action": "ignore"}))
+    check_profiles(_config(one, {**two, "action": "ignore"}))
 
 
 _glob = st.text(alphabet="ab*?/", max_size=6)

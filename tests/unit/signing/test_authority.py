@@ -22,6 +22,7 @@ DIFF_ID = DiffID(Digest.of(b"tar"))
 class Build:
     """The digests of a layer that was read."""
 
+    blob_digest: Digest = LAYER.digest
     layer_digest: Digest = LAYER.digest
     diff_id: DiffID = DIFF_ID
     root_hash: str = "a" * 64
@@ -97,7 +98,11 @@ def test_a_changed_or_missing_line_shows(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "build",
-    [Build(layer_digest=Digest.of(b"other")), Build(diff_id=DiffID(Digest.of(b"other tar")))],
+    [
+        Build(blob_digest=Digest.of(b"other")),
+        Build(layer_digest=Digest.of(b"other")),
+        Build(diff_id=DiffID(Digest.of(b"other tar"))),
+    ],
 )
 def test_other_bytes_than_claimed_are_never_signed(build: Build) -> None:
     with pytest.raises(SigningRefused, match="was not what was read"):
