@@ -15,7 +15,7 @@ from typing import Any
 
 from celery import Task, signals
 
-from app.observability import exposition, logging, tracing
+from app.observability import exposition, logging, metrics, tracing
 
 _HEADER = "verilayer_traceparent"
 
@@ -30,6 +30,9 @@ class TelemetryOptions:
     otlp_endpoint: str | None = None
     #: Touched whenever the worker's heart beats, which stops when it no longer consumes.
     heartbeat_file: Path | None = None
+    #: Scratch space in use, and its limit, in bytes.
+    spool_used: Callable[[], int] | None = None
+    spool_limit: int = 0
 
 
 @dataclass(slots=True)
@@ -82,9 +85,12 @@ class Telemetry:
         exposition.process_ended(pid or os.getpid())
 
     def on_heartbeat(self, **_: object) -> None:
-        """Show that the worker consumes."""
+        """Show that the worker consumes, and how much scratch space is in use."""
         if self.options.heartbeat_file is not None:
             self.options.heartbeat_file.touch()
+        if self.options.spool_used is not None:
+            metrics.SPOOL_USED_BYTES.set(self.options.spool_used())
+            metrics.SPOOL_LIMIT_BYTES.set(self.options.spool_limit)
 
     def on_publish(self, headers: dict[str, Any] | None = None, **_: object) -> None:
         """Send our trace along."""

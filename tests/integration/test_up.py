@@ -89,6 +89,7 @@ def test_one_command_serves_recovers_and_stops(tmp_path: Path) -> None:
         assert service.stop(signal.SIGINT) == 0, service.log
         assert not [one for one in started if one.is_running() and one.status() != "zombie"]
     assert "Traceback" not in service.log
+    assert "EPHEMERAL key" in service.log
 
     # The next start keeps configuration, secret and data.
     before = (tmp_path / "one" / "state" / "webhook-secret").read_text()

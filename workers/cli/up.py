@@ -13,6 +13,13 @@ import click
 
 from workers.cli.exits import reported
 
+_EPHEMERAL = """\
+************************************************************************
+* WARNING: signer '{name}' uses an EPHEMERAL key made on this machine.
+* Its signatures prove nothing to anybody else. Never point nodes that
+* matter at them; docs/keys.md says how to use a real key.
+************************************************************************"""
+
 
 @click.command()
 @click.option(
@@ -59,6 +66,7 @@ def command(
       verilayer up
       skopeo copy docker-archive:image.tar docker://127.0.0.1:5000/team/app:1
     """
+    from app.config.file import load_config
     from app.observability import exposition, logging
     from app.settings import Settings
     from workers.supervisor import first_start, private_redis, services
@@ -71,6 +79,8 @@ def command(
     logging.configure(log_format, settings.log_level)
     with first_start.exclusive(state):
         wrote = first_start.write_configuration(config, state, registry)
+        # A mistake in the file is told here, before anything starts.
+        ephemeral = [one.name for one in load_config(config).signers if one.kind == "ephemeral"]
         exposition.clear_directory(state / "metrics")
         specs = []
         redis_url = settings.redis_url.get_secret_value()
@@ -88,6 +98,8 @@ def command(
         )
         specs += [services.worker(service), services.beat(service), services.api(service)]
         supervisor = Supervisor(specs, _stop_event())
+        for name in ephemeral:
+            click.echo(_EPHEMERAL.format(name=name), err=True)
         supervisor.run(lambda: _announce(service.url, config, state, wrote, supervisor, as_json))
 
 
