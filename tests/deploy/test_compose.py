@@ -39,6 +39,21 @@ def test_the_file_fits_the_compose_specification() -> None:
     assert done.returncode == 0, done.stdout
 
 
+def test_workflows_fit_the_forges_schema() -> None:
+    workflows = sorted((ROOT / ".github" / "workflows").glob("*.yml"))
+    assert len(workflows) == 2
+    done = subprocess.run(
+        [
+            *(Path(sys.executable).with_name("check-jsonschema"), "--builtin-schema"),
+            *("vendor.github-workflows", *workflows),
+        ],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout
+
+
 def test_the_service_accepts_its_configuration() -> None:
     config = parse_config(compose()["configs"]["verilayer"]["content"], "compose")
     (registry,) = config.registries
