@@ -93,7 +93,9 @@ class TarReader:
     def feed(self, data: bytes | memoryview) -> None:
         """Take the next bytes of the stream. Raises FormatError; the reader is useless then."""
         at = 0
-        size = len(data)
+        # One copy of a view costs less than a view of each header.
+        chunk = data if isinstance(data, bytes) else bytes(data)
+        size = len(chunk)
         if self._position + size > self._limits.max_tar_bytes:
             raise FormatError("limit-tar_bytes", "the uncompressed tar is too large")
         base = self._position
@@ -101,11 +103,11 @@ class TarReader:
         while at < size:
             if self._state == _HEADER:
                 if not self._held and size - at >= _BLOCK:
-                    block = bytes(data[at : at + _BLOCK])
+                    block = chunk[at : at + _BLOCK]
                     at += _BLOCK
                 else:
                     step = min(_BLOCK - len(self._held), size - at)
-                    self._held += data[at : at + step]
+                    self._held += chunk[at : at + step]
                     at += step
                     if len(self._held) < _BLOCK:
                         return
@@ -119,13 +121,19 @@ class TarReader:
                 if self._skip == 0:
                     self._state = _HEADER
             elif self._state == _BODY:
+                if not self._held and size - at >= self._body_size:
+                    at += self._body_size
+                    self._finish_body(chunk[at - self._body_size : at])
+                    continue
                 step = min(self._body_size - len(self._held), size - at)
-                self._held += data[at : at + step]
+                self._held += chunk[at : at + step]
                 at += step
                 if len(self._held) == self._body_size:
-                    self._finish_body()
+                    body = bytes(self._held)
+                    self._held.clear()
+                    self._finish_body(body)
             else:
-                self._trail(data[at:])
+                self._trail(chunk[at:])
                 return
 
     def close(self) -> None:
@@ -343,11 +351,9 @@ class TarReader:
         self._body_header = self._entry.header
         self._state = _BODY
         if size == 0:
-            self._finish_body()
+            self._finish_body(b"")
 
-    def _finish_body(self) -> None:
-        body = bytes(self._held)
-        self._held.clear()
+    def _finish_body(self, body: bytes) -> None:
         kind = self._body_type
         pending = self._pending
         header = self._body_header
