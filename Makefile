@@ -41,3 +41,7 @@ demo: setup ## The main job on a real registry and image, shown layer by layer
 bench: dev ## Side-by-side benchmark against mkfs.erofs + veritysetup (out/bench.json, out/bench.png)
 	@.ci/packages zstd cryptsetup-bin && .ci/get-erofs-utils .cache/erofs-utils
 	@.venv/bin/python -m tests.bench.bench $(BENCH_ARGS)
+
+conformance: dev ## Vectors, random archives and real layers against the real mkfs.erofs, in figures
+	@.ci/packages zstd && .ci/get-erofs-utils .cache/erofs-utils
+	@.venv/bin/python -m tests.conformance.report
