@@ -10,7 +10,7 @@ import pytest
 from tests.support.tools import ROOT
 
 #: The composition roots: the only modules that may read process settings.
-ROOTS = {"app/main.py", "workers/celery.py", "app/settings.py"}
+ROOTS = {"app/main.py", "workers/celery.py", "workers/engine/context.py", "app/settings.py"}
 
 
 def test_import_contracts_are_kept() -> None:
