@@ -1,4 +1,4 @@
-"""Every profile's manifests, pinned to the byte; ``REGENERATE=1`` rewrites them: review the diff."""
+"""Every profile's manifests, pinned to the byte; ``REGENERATE=1`` rewrites them: review it."""
 
 from __future__ import annotations
 
