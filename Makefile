@@ -1,7 +1,7 @@
 .DEFAULT_GOAL := help
 # Two processes on two cores; tests that share something expensive name an xdist_group.
 PYTEST_ARGS ?= -n auto --dist loadgroup
-.PHONY: help setup dev run demo test check images manifests docs bench
+.PHONY: help setup dev run demo test check images manifests docs bench conformance fuzz
 
 help: ## Show these commands
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 26

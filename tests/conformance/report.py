@@ -73,8 +73,11 @@ def _compare(first: int) -> Counter[str]:
             expected = tool.index(tar)
             try:
                 ours: bytes | None = build(tar, VERSION).data
-            except FormatError:
+            except FormatError as error:
                 ours = None
+                if error.code == "builder-undefined":  # mkfs.erofs goes on in freed memory
+                    counts["undefined"] += 1
+                    continue
             if ours != expected:
                 counts["differ"] += 1
                 print(f"  differs: seed {seed}")
@@ -93,7 +96,8 @@ def random_archives(count: int) -> int:
     print(
         f"random archives, mkfs.erofs {VERSION}: {totals['indexed'] + totals['refused']} "
         f"({totals['indexed']} indexed, {totals['refused']} refused by both), "
-        f"{totals['differ']} differ; seeds from {base}, {time.perf_counter() - started:.0f} s"
+        f"{totals['undefined']} undefined, {totals['differ']} differ; seeds from {base}, "
+        f"{time.perf_counter() - started:.0f} s"
     )
     return totals["differ"]
 

@@ -29,7 +29,8 @@ def _compare(tool: Mkfs, tar: bytes, option_set: str = "std") -> None:
     try:
         ours = build(tar, VERSION, option_set).data
     except FormatError as error:
-        if expected is not None:
+        # Where mkfs.erofs goes on in freed memory there is nothing to be equal to.
+        if expected is not None and error.code != "builder-undefined":
             pytest.fail(f"we refuse what mkfs.erofs takes: {error}")
         return
     assert expected is not None, "we take what mkfs.erofs refuses"

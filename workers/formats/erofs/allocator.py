@@ -15,6 +15,9 @@ DATA: Final = 1
 
 _MASK: Final = 511
 _FAILED: Final = -1
+#: Bit n, and all bits up to it: 512-bit numbers are not made anew for each question.
+_BIT: Final = [1 << number for number in range(512)]
+_UP_TO: Final = [(2 << number) - 1 for number in range(512)]
 
 
 class Run:
@@ -50,6 +53,20 @@ class Allocator:
         self.place(first)
         self.attach(first, 128, 128)
 
+    def release(self) -> None:
+        """Undo the circles of references between runs; nothing can be allocated any more."""
+        head = self._head
+        run = head.after
+        while run is not head:
+            after = run.after
+            run.before = run.after = run.queue_before = run.queue_after = head
+            run = after
+        for sentinel in self._queues:
+            if sentinel is not None:
+                sentinel.queue_before = sentinel.queue_after = head
+        head.before = head.after = head.queue_before = head.queue_after = head
+        self._queues.clear()
+
     def _append(self, before: Run, run: Run) -> None:
         after = before.after
         run.before = before
@@ -66,7 +83,7 @@ class Allocator:
         before.queue_after = after
         after.queue_before = before
         if before is after:
-            self._filled[number >> 9] &= ~(1 << (number & _MASK))
+            self._filled[number >> 9] ^= _BIT[number & _MASK]
         run.queue = -1
 
     def _requeue(self, run: Run) -> None:
@@ -78,12 +95,13 @@ class Allocator:
             sentinel = Run(-1)
             self._queues[number] = sentinel
         last = sentinel.queue_before
+        if last is sentinel:
+            self._filled[number >> 9] |= _BIT[number & _MASK]
         last.queue_after = run
         run.queue_before = last
         run.queue_after = sentinel
         sentinel.queue_before = run
         run.queue = number
-        self._filled[number >> 9] |= 1 << (number & _MASK)
 
     def _score(self, run: Run, size: int, align: int, tail: int) -> int:
         """How full the last block gets if ``size`` bytes were attached; -1 if they cannot be."""
@@ -104,6 +122,10 @@ class Allocator:
         """Put ``size`` bytes at the end of ``run``: their offset in it, or -1 if they cannot be."""
         if self._score(run, size, align, 0) < 0:
             return _FAILED
+        return self._put(run, size, align)
+
+    def _put(self, run: Run, size: int, align: int) -> int:
+        """Attach what is known to fit."""
         start = (run.off + align - 1) & -align
         end = start + size
         placed = run.addr >= 0
@@ -161,7 +183,7 @@ class Allocator:
             self._append(self._last if kind == DATA else self._head.before, run)
         if self._score(run, size, align, tail) < 0:
             return None
-        self.attach(run, size, align)
+        self._put(run, size, align)
         return run
 
     def _find(self, kind: int, size: int, tail: int, align: int) -> Run | None:
@@ -213,12 +235,12 @@ class Allocator:
         self, family: int, high: int, low: int, size: int, tail: int, align: int
     ) -> Run | None:
         placed = family & 1
+        filled = self._filled[family]
         number = high
         while number >= low:
-            bits = self._filled[family] >> low & ((2 << (number - low)) - 1)
-            if bits == 0:
+            number = (filled & _UP_TO[number]).bit_length() - 1
+            if number < low:
                 return None
-            number = low + bits.bit_length() - 1
             sentinel = self._queues[family << 9 | number]
             assert sentinel is not None
             run = sentinel.queue_after

@@ -109,7 +109,7 @@ class TreeBuilder:
             self._put(inode, entry)
         elif mode != S_IFDIR or inode.mode & S_IFMT != S_IFDIR:
             parent = inode.parent
-            self._remove(inode)
+            self._remove(inode, entry)
             assert parent is not None
             inode = self._make(parent)
             self._put(inode, entry)
@@ -130,10 +130,17 @@ class TreeBuilder:
         if len(children) > self._max_directory:
             raise self._error(entry, "limit-directory_entries", "a directory has too many names")
 
-    def _remove(self, inode: Inode) -> None:
+    def _remove(self, inode: Inode, entry: Entry) -> None:
         if inode.mode & S_IFMT == S_IFDIR:
             self._known.clear()
-        unlink(inode)
+        if not unlink(inode):
+            raise self._undefined(entry)
+
+    def _undefined(self, entry: Entry) -> FormatError:
+        """A replaced hard link's first directory is gone: mkfs.erofs goes on in freed memory."""
+        return self._error(
+            entry, "builder-undefined", "mkfs.erofs gives no defined result for this order of links"
+        )
 
     def _whiteout(self, inode: Inode, entry: Entry) -> bool:
         """Turn ``inode`` into a 0:0 device; its directory gets the origin mark."""
@@ -142,6 +149,8 @@ class TreeBuilder:
             self._warnings.add("whiteout-directory", entry.path, entry.header)
         inode.u = 0
         assert inode.parent is not None
+        if inode.parent.freed:
+            raise self._undefined(entry)
         inode.parent.whiteouts = True
         name = self._name
         if not name:
@@ -169,6 +178,9 @@ class TreeBuilder:
             if inode.nlink == 0:
                 inode.nlink = 2
                 if self._early:
+                    assert inode.parent is not None
+                    if inode.parent.freed:
+                        raise self._undefined(entry)
                     self._make_dots(inode)
             if inode.children is None:
                 inode.children = {}
@@ -245,7 +257,7 @@ class TreeBuilder:
         old = self._found
         if not self._version.links_in_order:
             if old is not None:
-                self._remove(old)
+                self._remove(old, entry)
             self._hole = directory
             self._hole_name = name
         self._lookup(entry.link, entry)
@@ -261,7 +273,7 @@ class TreeBuilder:
             raise self._error(entry, "link-to-directory", "a hard link to a directory")
         target.nlink = wrap32(target.nlink + 1)
         if old is not None and self._version.links_in_order:
-            self._remove(old)
+            self._remove(old, entry)
         if entry.xattrs is not None:
             known = target.xattrs or []
             if any(item not in known for item in entry.xattrs):
@@ -330,6 +342,8 @@ class TreeBuilder:
                 self._warnings.add("dotdot", path, entry.header)
                 assert here.parent is not None
                 here = here.parent
+                if here.freed:
+                    raise self._undefined(entry)
                 continue
             if position == last and self._aufs and part.startswith(_WHITEOUT):
                 if part == _OPAQUE:

@@ -70,6 +70,17 @@ class Layout:
         self._space.place_all()
         self.blocks: int = self._space.tail
 
+    def release(self) -> None:
+        """Forget the tree. Its references run in circles: undone here, memory is free at once."""
+        for inode in self.inodes:
+            inode.parent = None
+            inode.children = None
+            inode.run = None
+            inode.dots = None
+        self.inodes.clear()
+        self.pieces.clear()
+        self._space.release()
+
     def _walk(self) -> None:
         root = self.root
         root.parent = root

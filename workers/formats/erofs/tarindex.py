@@ -100,6 +100,7 @@ class TarIndexBuilder:
             self._version, options.uuid, options.build_time, self._reader.label, blocks
         )
         data = write_index(layout, facts)
+        layout.release()
         return TarIndex(data, self._tree.entries, self._warnings.all(), blocks)
 
 

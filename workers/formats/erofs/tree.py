@@ -7,7 +7,7 @@ parent of its first name, and a directory's link count wraps below zero.
 from __future__ import annotations
 
 from workers.formats.erofs.allocator import Run
-from workers.formats.erofs.ondisk import S_IFDIR
+from workers.formats.erofs.ondisk import S_IFDIR, S_IFMT
 
 
 class Inode:
@@ -31,6 +31,8 @@ class Inode:
         self.children: dict[bytes, Inode] | None = None
         #: A whiteout was made in it: it gets the overlay origin mark when written.
         self.whiteouts: bool = False
+        #: A directory that was removed; what still points to it is freed memory in mkfs.erofs.
+        self.freed: bool = False
         #: What ``..`` shows where builders make it early, once a time it was made.
         self.dots: list[Inode] | None = None
         # Layout.
@@ -46,29 +48,35 @@ class Inode:
         self.inline: bool = False
         self.nid: int = -1
 
-    @property
-    def is_directory(self) -> bool:
-        """True while it is one (a whiteout may have turned it into a device)."""
-        return self.mode & 0o170000 == S_IFDIR
-
 
 def wrap32(value: int) -> int:
     """``value`` as the unsigned 32-bit number that a link count is."""
     return value & 0xFFFF_FFFF
 
 
-def unlink(inode: Inode) -> None:
-    """One name of ``inode`` goes, and for a directory everything below it."""
-    if not inode.is_directory:
+def unlink(inode: Inode) -> bool:
+    """One name of ``inode`` goes, and for a directory everything below it.
+
+    False: mkfs.erofs would count down the links of a directory that it has freed already.
+    """
+    if inode.mode & S_IFMT != S_IFDIR:
         inode.nlink = wrap32(inode.nlink - 1)
-        return
+        inode.freed = inode.children is not None
+        return True
+    sound = True
     pending = [inode]
+    gone: list[Inode] = []
     while pending:
-        gone = pending.pop()
-        gone.nlink = wrap32(gone.nlink - 1)
-        if not gone.is_directory:
+        item = pending.pop()
+        item.nlink = wrap32(item.nlink - 1)
+        if item.mode & S_IFMT != S_IFDIR:
             continue
-        if gone.children is not None:
-            pending.extend(gone.children.values())
-        if gone.parent is not None:
-            gone.parent.nlink = wrap32(gone.parent.nlink - 1)
+        gone.append(item)
+        if item.children is not None:
+            pending.extend(item.children.values())
+        if item.parent is not None:
+            sound = sound and not item.parent.freed
+            item.parent.nlink = wrap32(item.parent.nlink - 1)
+    for item in gone:
+        item.freed = True
+    return sound
