@@ -41,6 +41,8 @@ class Call:
     #: Statuses that are an answer; all others are raised as errors.
     ok: frozenset[int] = frozenset({200})
     repository: str = ""
+    #: The answer is content that its digest proves, whatever its Content-Type.
+    any_type: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,9 +116,20 @@ class RegistryClient:
             try:
                 if response.status_code not in call.ok:
                     raise self._error(call, response)
+                if not call.any_type and _is_page(response):
+                    raise ResponseInvalid(
+                        f"{call.what}: a web page came instead of a registry's answer",
+                        status=response.status_code,
+                        page=True,
+                    )
                 yield response
             finally:
                 response.close()
+
+    def forget_token(self, scopes: tuple[str, ...]) -> None:
+        """Fetch a new token next time: a long transfer broke, perhaps because its token expired."""
+        if self.auth is not None:
+            self.auth.forget(scopes)
 
     def own(self, url: httpx.URL) -> bool:
         """Whether a URL belongs to the registry itself, so that it may see credentials."""
@@ -208,7 +221,10 @@ class RegistryClient:
                         break
         error = error_for(response.status_code, response.headers, body, call.what)
         if isinstance(error, RateLimited):
-            host, asked = self.base.netloc.decode(), min(error.retry_after or 1, 600)
+            host, asked = (
+                self.base.netloc.decode(),
+                min(1.0 if error.retry_after is None else error.retry_after, 600.0),
+            )
             metrics.REGISTRY_WAIT_SECONDS.labels(host=host, reason="retry-after").inc(asked)
             self._coordination.penalise(host, asked)
         return error
@@ -225,6 +241,11 @@ class RegistryClient:
     def _check_scheme(self, url: httpx.URL) -> None:
         if self.base.scheme == "https" and url.scheme != "https":
             raise AccessRefused(f"{self.base.host} redirects to {url.host} without TLS")
+
+
+def _is_page(response: httpx.Response) -> bool:
+    kind = response.headers.get("content-type", "").partition(";")[0].strip().lower()
+    return kind in ("text/html", "application/xhtml+xml")
 
 
 def read_bounded(response: httpx.Response, limit: int, what: str) -> bytes:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Generator
 from contextlib import closing
+from dataclasses import replace
 
 import httpx
 
@@ -34,6 +35,7 @@ class Download:
             scopes,
             ok=frozenset({200, 206}),
             repository=repository,
+            any_type=True,
         )
         self._offset = 0
         self._etag: str | None = None
@@ -64,15 +66,7 @@ class Download:
             headers["Range"] = f"bytes={self._offset}-"
             if self._etag:
                 headers["If-Range"] = self._etag
-        call = Call(
-            "GET",
-            self._call.target,
-            self._what,
-            self._call.scopes,
-            headers,
-            ok=self._call.ok,
-            repository=self._call.repository,
-        )
+        call = replace(self._call, headers=headers)
         with self._client.stream(call) as response:
             skip = self._check(response)
             with transport_errors(self._what):

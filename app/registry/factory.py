@@ -25,8 +25,13 @@ from app.registry.tokens import MAX_TOKEN_BYTES, Authenticator, RealmPolicy, typ
 SLOT_PATIENCE = 600.0
 
 
-def open_registry(config: RegistryConfig, coordination: Coordination) -> Registry:
-    """Open one registry. Nothing is contacted yet; raises ``ConfigurationError``."""
+def open_registry(
+    config: RegistryConfig, coordination: Coordination, *, retry: RetryPolicy | None = None
+) -> Registry:
+    """Open one registry. Nothing is contacted yet; raises ``ConfigurationError``.
+
+    ``retry`` replaces the policy that ``config.limits`` asks for.
+    """
     base = httpx.URL(config.url.rstrip("/"))
     quirks, limits = quirks_for(base.host, config.quirks), config.limits
     named = {base.host, *map(_name, quirks.upload_hosts), *map(_name, quirks.auth_hosts)}
@@ -41,7 +46,7 @@ def open_registry(config: RegistryConfig, coordination: Coordination) -> Registr
         limit=RateLimit(limits.requests_per_second, limits.burst),
         timeouts=timeouts,
         slots=Slots(limits.concurrency, limits.repository_concurrency, patience=SLOT_PATIENCE),
-        retry=RetryPolicy(limits.attempts),
+        retry=retry or RetryPolicy(limits.attempts),
         hosts=quirks.upload_hosts,
     )
     exchange = _Exchange(transport, timeouts)

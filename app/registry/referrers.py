@@ -16,6 +16,7 @@ from urllib.parse import urlencode
 import httpx
 
 from app.errors import (
+    AccessRefused,
     ContentMismatch,
     NotFound,
     RegistryError,
@@ -121,15 +122,16 @@ class Referrers:
                 found.update((entry.digest, entry) for entry in index.manifests)
                 if len(found) > MAX_REFERRERS:
                     raise ResponseInvalid(f"{call.what}: more than {MAX_REFERRERS} referrers")
-        except (NotFound, Unauthorized) as error:
-            # A registry may hide a missing API behind its login; the tag will tell.
-            if isinstance(error, Unauthorized) and self._quirks.referrers == "api":
+        except (NotFound, Unauthorized, AccessRefused) as error:
+            # A missing API may hide behind a login; the tag will tell.
+            if not isinstance(error, NotFound) and self._quirks.referrers == "api":
                 raise
             return None
         except SourceInvalid as error:
             raise ResponseInvalid(f"{call.what}: {error.message}") from None
         except RegistryError as error:
-            if not error.retryable and error.details.get("status") in _UNSUPPORTED:
+            is_page = "page" in error.details
+            if is_page or (not error.retryable and error.details.get("status") in _UNSUPPORTED):
                 return None
             raise
         return list(found.values())

@@ -84,6 +84,7 @@ def error_for(status: int, headers: Mapping[str, str], body: bytes, what: str) -
         return NotFound(message)
     if status >= 500 or status in (408, 425):
         return Unavailable(message, status=status, wait=retry_after(headers.get("retry-after")))
-    if 300 <= status < 400:
-        return ResponseInvalid(f"{what}: unexpected redirect ({status})")
+    if status < 400:
+        kind = "redirect" if status >= 300 else "answer"
+        return ResponseInvalid(f"{what}: unexpected {kind} ({status})", status=status)
     return RegistryError(message, status=status, codes=codes, text=text)

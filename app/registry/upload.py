@@ -71,7 +71,7 @@ class Upload:
                 if not self._chunked and self._refuses_size(error):
                     self._chunked, self._location = True, None
                     continue
-                self._client.auth and self._client.auth.forget(self._scopes)  # type: ignore[func-returns-value]
+                self._client.forget_token(self._scopes)
                 if not error.retryable and not self._session_lost(error):
                     self._cancel()
                     raise
@@ -83,7 +83,7 @@ class Upload:
                 if not self._client.retry.pause(failures, again):
                     self._cancel()
                     raise
-                if failures > 1 and self.present():
+                if not known and self.present():
                     return
 
     def present(self) -> bool:

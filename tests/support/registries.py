@@ -28,6 +28,7 @@ from app.config.model import RegistryConfig
 from app.registry.coordination import LocalCoordination
 from app.registry.factory import open_registry
 from app.registry.protocols import Coordination, Registry
+from app.registry.retrying import RetryPolicy
 from tests.support.ports import free_port
 from tests.support.tokenserver import TokenServer
 from tests.support.tools import require
@@ -74,11 +75,13 @@ class RunningRegistry:
         self,
         registry_id: str = "main",
         coordination: Coordination | None = None,
+        *,
+        retry: RetryPolicy | None = None,
         **fields: Any,
     ) -> Registry:
         """Return a client."""
         return open_registry(
-            self.config(registry_id, **fields), coordination or LocalCoordination()
+            self.config(registry_id, **fields), coordination or LocalCoordination(), retry=retry
         )
 
 
