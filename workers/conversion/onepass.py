@@ -19,6 +19,7 @@ from app.errors import Cancelled, SourceInvalid
 from app.oci.digest import DiffID
 from workers.conversion.blob import Blob, algorithm_of, joined
 from workers.conversion.built import BuiltLayer, ExpectedLayer, LayerOptions
+from workers.conversion.collection import rarely_collected
 from workers.conversion.decompression import DecompressionLimits, Piece, decompress
 from workers.conversion.finishing import Forest, geometry
 from workers.conversion.identity import erofs_uuid
@@ -198,10 +199,11 @@ class _Pass:
             )
         )
         try:
-            for piece in pieces:
-                builder.feed(piece)
-            started = time.perf_counter()
-            self._index = builder.finish()
+            with rarely_collected():
+                for piece in pieces:
+                    builder.feed(piece)
+                started = time.perf_counter()
+                self._index = builder.finish()
             self._timings["index"] = time.perf_counter() - started
         except FormatError as error:
             raise SourceInvalid(
