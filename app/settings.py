@@ -75,6 +75,15 @@ class Settings(BaseSettings):
     task_time_limit: int = Field(
         default=3600, ge=30, description="Hard limit of one task, in seconds."
     )
+    lease_seconds: float = Field(
+        default=30.0, ge=1, description="Seconds after which the work of a silent worker is redone."
+    )
+    reap_seconds: float = Field(
+        default=5.0, ge=0.5, description="Period of the reaper, in seconds."
+    )
+    retry_seconds: float = Field(
+        default=4.0, gt=0, description="First back-off after a failure, doubled per attempt."
+    )
     max_attempts: int = Field(default=5, ge=1, description="Attempts before a job is dead.")
     job_retention_days: float = Field(default=30.0, gt=0, description="How long jobs are kept.")
 

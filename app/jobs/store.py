@@ -160,3 +160,17 @@ class RecordStore(Generic[R]):
         if ids:
             known = self.scripts.run("scheduled", self.kind, *ids)
             yield from zip(ids, map(bool, known), strict=True)
+
+    def touch(self, record_id: str, now: float) -> None:
+        """Look at an unfinished record again only after a while."""
+        with broker_errors("touching"):
+            self.redis.zadd(key(self.kind, "active"), {record_id: now}, xx=True)
+
+    def forget_active(self, record_id: str) -> None:
+        """Take a finished or unknown record out of the index of unfinished ones."""
+        with broker_errors("forgetting"):
+            self.redis.zrem(key(self.kind, "active"), record_id)
+
+    def purge(self, state: JobState, before: float, limit: int) -> int:
+        """Delete finished records of a state last changed before a time; returns how many."""
+        return int(self.scripts.run("purge", self.kind, state, before, limit))

@@ -74,6 +74,7 @@ def exclusive(state: Path) -> Iterator[None]:
 def webhook_secret(state: Path) -> Path:
     """Return the file of the webhook secret, made on first use, readable by its owner only."""
     file = state / "webhook-secret"
+    state.mkdir(mode=0o700, parents=True, exist_ok=True)
     if not file.exists():
         handle = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         with os.fdopen(handle, "w") as out:

@@ -1,0 +1,119 @@
+"""Composition root of the worker process: ``celery -A workers.celery worker --beat``.
+
+Every setting that decides about lost or doubled work is here, with its reason; how they fit
+together is in docs/reliability.md. The one idea behind them: a message is a wake-up, the ledger is
+the truth, so that redelivery, loss and doubling of messages are all harmless.
+"""
+
+from __future__ import annotations
+
+import functools
+
+from celery import Celery
+from kombu.entity import Queue
+
+from app.jobs.messages import Reap
+from app.jobs.queue import INTAKE_QUEUE, MAINTENANCE_QUEUE, QUEUES, CeleryJobQueue
+from app.jobs.timing import EngineTiming
+from app.settings import Settings
+from workers import tasks, telemetry
+from workers.engine.context import WorkerContext
+
+
+def engine_timing(settings: Settings) -> EngineTiming:
+    """Return the engine's clocks as the settings ask for."""
+    return EngineTiming(
+        lease=settings.lease_seconds,
+        heartbeat=min(2.0, settings.lease_seconds / 5),
+        reap=settings.reap_seconds,
+        backoff=settings.retry_seconds,
+        orphan=settings.lease_seconds,
+        stale_tickets=max(settings.reap_seconds, 5.0),
+        attempts=settings.max_attempts,
+        retention=settings.job_retention_days * 86400.0,
+    )
+
+
+def create_worker(settings: Settings) -> Celery:
+    """Return the Celery application of a worker."""
+    broker = (settings.broker_url or settings.redis_url).get_secret_value()
+    celery = Celery("verilayer", broker=broker, set_as_current=False)
+    celery.conf.update(
+        task_ignore_result=True,
+        task_serializer="json",
+        accept_content=["json"],
+        task_default_queue=MAINTENANCE_QUEUE,
+        task_queues=[
+            Queue(name)  # type: ignore[no-untyped-call]
+            for name in (INTAKE_QUEUE, *QUEUES.values(), MAINTENANCE_QUEUE)
+        ],
+        # A killed worker's message comes back at once rather than never. What it worked on comes
+        # back by its lease, with our own attempt counter, so a message that kills every worker
+        # (out of memory, say) ends as a dead letter instead of circling for ever.
+        task_acks_late=True,
+        task_reject_on_worker_lost=True,
+        # One message per process: none waits behind a long layer in a busy worker, and none is
+        # hoarded where another worker, or an autoscaler, could see it.
+        worker_prefetch_multiplier=1,
+        worker_disable_prefetch=True,
+        # The hard limit kills a stuck process, the soft one lets it record why.
+        task_time_limit=settings.task_time_limit,
+        task_soft_time_limit=max(20, settings.task_time_limit - 20),
+        # Must exceed the hard limit, or Redis hands the same wake-up out again while it is worked
+        # on: harmless here, but a wasted claim each time.
+        broker_transport_options={
+            "visibility_timeout": max(settings.visibility_timeout, 2 * settings.task_time_limit),
+            # Without limits a publish to a dead Redis blocks for ever.
+            "socket_timeout": 30.0,
+            "socket_connect_timeout": 5.0,
+            "socket_keepalive": True,
+            "health_check_interval": 25,
+        },
+        broker_connection_timeout=5.0,
+        broker_connection_retry_on_startup=True,
+        broker_connection_max_retries=None,
+        # A deploy: running tasks get this long, what is left is handed back.
+        worker_soft_shutdown_timeout=30.0,
+        # Nothing waits in worker memory here (no countdowns), so an idle worker stops at once.
+        worker_enable_soft_shutdown_on_idle=False,
+        worker_cancel_long_running_tasks_on_connection_loss=False,
+        worker_concurrency=settings.worker_concurrency,
+        # Memory that a library leaks does not add up for ever.
+        worker_max_tasks_per_child=1000,
+        worker_hijack_root_logger=False,
+        worker_send_task_events=False,
+        beat_schedule={
+            "reap": {
+                "task": Reap.task_name,
+                "schedule": settings.reap_seconds,
+                "args": [Reap().model_dump(mode="json")],
+                # A round that was not taken in time is superseded by the next.
+                "options": {"queue": MAINTENANCE_QUEUE, "expires": settings.reap_seconds * 4},
+            }
+        },
+    )
+
+    @functools.cache
+    def context() -> WorkerContext:
+        # First asked for by a task, thus after the fork: connections are not shared with siblings.
+        return WorkerContext(settings, CeleryJobQueue(celery), engine_timing(settings))
+
+    tasks.register(celery, context)
+    return celery
+
+
+def _from_environment() -> Celery:
+    settings = Settings()
+    telemetry.install(
+        telemetry.TelemetryOptions(
+            log_format=settings.log_format,
+            log_level=settings.log_level,
+            metrics_port=settings.metrics_port,
+            otlp_endpoint=settings.otlp_endpoint,
+            heartbeat_file=settings.heartbeat_file,
+        )
+    )
+    return create_worker(settings)
+
+
+app = _from_environment()

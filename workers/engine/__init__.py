@@ -1,0 +1,1 @@
+"""The engine's side of the building: from accepted events to jobs, from jobs to bundles."""

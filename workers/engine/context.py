@@ -1,0 +1,82 @@
+"""What a worker process works with, opened once and replaced when the configuration changes."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass
+from pathlib import Path
+
+from app.config.file import load_config
+from app.config.live import Live
+from app.config.model import RegistryConfig, Rule, ServiceConfig
+from app.errors import ConfigurationError
+from app.jobs.connection import connect
+from app.jobs.engine import JobEngine
+from app.jobs.queue import JobQueue
+from app.jobs.schedule import Caps, caps_of
+from app.jobs.timing import EngineTiming
+from app.registry.coordination import RedisCoordination
+from app.registry.factory import open_registry
+from app.registry.protocols import Coordination, Registry
+from app.settings import Settings
+from workers.artifacts.combinations import check_profiles
+from workers.conversion.spool import Spool
+from workers.signing.authority import SigningAuthority
+from workers.signing.opening import open_authority
+
+
+@dataclass(frozen=True, slots=True)
+class InForce:
+    """What follows from one version of the configuration file."""
+
+    config: ServiceConfig
+    authority: SigningAuthority
+    caps: Caps
+
+    def registry(self, registry_id: str) -> RegistryConfig:
+        """Raises ``ConfigurationError`` for a registry that is not configured any more."""
+        found = self.config.registry(registry_id)
+        if found is None:
+            raise ConfigurationError(f"registry {registry_id} is not configured")
+        return found
+
+    def rule(self, name: str) -> Rule | None:
+        """Find a rule by name; it may be gone since the job was made."""
+        return next((rule for rule in self.config.rules if rule.name == name), None)
+
+
+class WorkerContext:
+    """Connections and configuration of one worker process."""
+
+    def __init__(self, settings: Settings, queue: JobQueue, timing: EngineTiming) -> None:
+        """Raises ``ConfigurationError``, ``SigningRefused``, ``SignerUnavailable``."""
+        state = settings.state_dir
+        redis = connect(settings.redis_url.get_secret_value(), retries=3)
+        self.engine = JobEngine.over(redis, queue, timing)
+        self.coordination: Coordination = RedisCoordination(redis)
+        self.spool = Spool(settings.spool_dir or state / "spool", settings.spool_max_bytes)
+        self._state = state
+        self._live = Live(settings.config_file, self._load)
+        self._lock = threading.Lock()
+        self._registries: dict[str, tuple[RegistryConfig, Registry]] = {}
+
+    def current(self) -> InForce:
+        """Return the configuration in force, after a look at the file."""
+        self._live.poll()
+        return self._live.current
+
+    def registry(self, config: RegistryConfig) -> Registry:
+        """Return the client of a registry; a new one when its configuration changed."""
+        with self._lock:
+            known = self._registries.get(config.id)
+            if known is not None and known[0] == config:
+                return known[1]
+            client = open_registry(config, self.coordination)
+            # The old client is not closed: another thread may be reading from it.
+            self._registries[config.id] = (config, client)
+            return client
+
+    def _load(self, path: Path) -> InForce:
+        config = load_config(path)
+        check_profiles(config)
+        return InForce(config, open_authority(config, self._state), caps_of(config))

@@ -1,0 +1,97 @@
+"""Builds one layer that jobs wait for."""
+
+from __future__ import annotations
+
+import time
+
+import structlog
+
+from app.errors import Cancelled
+from app.jobs.pulse import Pulse
+from app.jobs.records import Failure, LayerBuild
+from app.jobs.schedule import Lease
+from app.jobs.state import IllegalTransition
+from app.jobs.store import LeaseLost
+from app.observability import metrics
+from app.oci.descriptor import Descriptor
+from workers.conversion.remote_layer import (
+    build_remote_layer,
+    facts_of,
+    layer_options,
+    push_built,
+)
+from workers.engine.context import WorkerContext
+from workers.engine.failures import failure_of
+
+log = structlog.get_logger(__name__)
+
+
+def run_layer(context: WorkerContext, lease: Lease) -> None:
+    """Run a claimed layer build to whatever end the ledger then shows."""
+    builds = context.engine.builds
+    try:
+        build = builds.begin(lease)
+    except KeyError:
+        context.engine.schedule.release(lease)
+        return
+    except (LeaseLost, IllegalTransition) as error:
+        log.info("layer.not_ours", unit=lease.unit, error=str(error))
+        context.engine.schedule.release(lease)
+        return
+    with Pulse(context.engine.schedule, lease, context.engine.timing) as pulse:
+        try:
+            _build(context, build, pulse)
+        except LeaseLost:
+            log.warning("layer.lease_lost", build=build.id)
+        except Cancelled:
+            _stopped(context, lease, pulse)
+        except Exception as error:  # noqa: BLE001 - whatever happens is recorded
+            _failed(context, lease, error)
+
+
+def _build(context: WorkerContext, build: LayerBuild, pulse: Pulse) -> None:
+    started = time.perf_counter()
+    force = context.current()
+    registry = context.registry(force.registry(build.registry))
+    layer = Descriptor(media_type=build.media_type, digest=build.layer, size=build.size)
+    options = layer_options(force.config.build, layer)
+    with build_remote_layer(
+        registry,
+        build.repository,
+        layer,
+        build.diff_id,
+        options,
+        context.spool,
+        cancelled=pulse.stopping,
+        progress=pulse.report,
+    ) as built:
+        facts = facts_of(built)
+        pulse.report("pushing", 0, facts.index_size + facts.tree_size)
+        pulse.check()
+        pushing = push_built(registry, build.repository, built)
+        timings = {**built.timings, "push": pushing, "total": time.perf_counter() - started}
+    context.engine.builds.succeed(
+        pulse.lease, facts, {phase: round(seconds, 4) for phase, seconds in timings.items()}
+    )
+    metrics.LAYER_BUILDS.labels("built").inc()
+    metrics.observe_phases(timings)
+    log.info("layer.built", build=build.id, layer=build.layer, seconds=round(timings["total"], 3))
+
+
+def _stopped(context: WorkerContext, lease: Lease, pulse: Pulse) -> None:
+    if pulse.lost:
+        log.warning("layer.lease_lost", unit=lease.unit)
+        return
+    failure = Failure(code="cancelled", message="no job waits for it any more")
+    context.engine.builds.fail(lease, failure)
+
+
+def _failed(context: WorkerContext, lease: Lease, error: Exception) -> None:
+    failure, retry_after = failure_of(error)
+    log.warning("layer.failed", unit=lease.unit, code=failure.code, error=failure.message)
+    if failure.retryable:
+        metrics.RETRIES.labels("layer", failure.code).inc()
+    try:
+        context.engine.builds.fail(lease, failure, retry_after)
+    except LeaseLost:
+        log.warning("layer.lease_lost", unit=lease.unit)

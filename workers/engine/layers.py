@@ -1,0 +1,145 @@
+"""How a job comes by its layers: built before, mounted, copied, or asked for."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from app.errors import Unavailable, VerilayerError
+from app.jobs.messages import Lane
+from app.jobs.records import BuiltFacts, Failure, Job, JobLayer, LayerBuild, build_id
+from app.observability import metrics
+from app.oci.descriptor import Descriptor
+from app.oci.digest import Digest
+from app.oci.images import ImagePlan, PlannedLayer
+from app.registry.protocols import Registry
+from workers.conversion.presence import bring
+from workers.engine.context import InForce, WorkerContext
+
+Outcome = Literal["pending", "built", "reused", "mounted", "copied"]
+
+#: Compressed bytes from which a layer is built on the queue for large ones.
+LARGE_LAYER = 512 << 20
+
+
+class LayerFailed(VerilayerError):
+    """A layer of the image cannot be built; ``failure`` is what its build recorded."""
+
+    def __init__(self, layer: Digest, failure: Failure) -> None:
+        message = f"layer {layer}: {failure.message}"[:1000]
+        super().__init__(message)
+        self.failure = failure.model_copy(update={"message": message})
+
+
+class Layers:
+    """The layers of one pass over a job."""
+
+    def __init__(
+        self, context: WorkerContext, force: InForce, registry: Registry, job: Job
+    ) -> None:
+        self._context = context
+        self._builds = context.engine.builds
+        self._options = force.config.build
+        self._registry = registry
+        self._job = job
+        self._facts: dict[Digest, BuiltFacts] = {}
+
+    def facts(self) -> dict[Digest, BuiltFacts]:
+        """What was built, by layer; complete when ``gather`` left nothing pending."""
+        return self._facts
+
+    def known(self, plan: ImagePlan) -> bool:
+        """Whether the ledger knows a build of every layer."""
+        ids = [self._wanted(layer).id for layer in plan.layers]
+        return all(found is not None for found in self._builds.store.get_many(ids))
+
+    def gather(self, plan: ImagePlan) -> list[JobLayer]:
+        """Bring what is built into the repository, ask for the rest. Raises ``LayerFailed``."""
+        before = {layer.build: layer for layer in self._job.layers}
+        found = []
+        for planned in plan.layers:
+            wanted = self._wanted(planned)
+            outcome = self._one(planned, wanted, before.get(wanted.id))
+            found.append(
+                JobLayer(
+                    digest=planned.descriptor.digest,
+                    size=planned.descriptor.size,
+                    build=wanted.id,
+                    outcome=outcome,
+                )
+            )
+        self._context.engine.wake_all()
+        return found
+
+    def _one(self, planned: PlannedLayer, wanted: LayerBuild, before: JobLayer | None) -> Outcome:
+        build, status = self._builds.request(wanted, restart=self._job.force)
+        if status == "failed":
+            raise LayerFailed(wanted.layer, build.failure or Failure(code="internal"))
+        if status == "pending":
+            metrics.LAYER_BUILDS.labels("asked" if before is None else "awaited").inc()
+            return "pending"
+        assert build.facts is not None
+        self._facts[wanted.layer] = build.facts
+        fresh = build.ended is not None and build.ended >= (self._job.started or 0.0)
+        if fresh and before is not None and build.repository == self._job.repository:
+            return "built"
+        how = bring(
+            self._registry,
+            self._job.repository,
+            build.repository,
+            _blobs(build.facts),
+            self._context.spool,
+        )
+        if how is not None:
+            metrics.LAYER_BUILDS.labels("hit").inc()
+            return how
+        return self._rebuild(wanted, build)
+
+    def _rebuild(self, wanted: LayerBuild, build: LayerBuild) -> Outcome:
+        # The record is stale: its blobs are gone from where they were pushed.
+        if build.ended is not None and build.ended >= (self._job.started or 0.0):
+            raise Unavailable(
+                f"blobs of layer {wanted.layer} are gone again right after they were pushed",
+                advice="look for a garbage collection that runs beside pushes",
+            )
+        now = self._context.engine.now()
+        self._builds.request(wanted.model_copy(update={"submitted": now}), restart=True)
+        self._facts.pop(wanted.layer, None)
+        return "pending"
+
+    def _wanted(self, planned: PlannedLayer) -> LayerBuild:
+        job, options, layer = self._job, self._options, planned.descriptor
+        lane: Lane = "layer-large" if layer.size >= LARGE_LAYER else "layer"
+        now = self._context.engine.now()
+        return LayerBuild(
+            id=build_id(
+                job.registry,
+                layer.digest,
+                planned.diff_id,
+                options.builder_version,
+                options.padding,
+            ),
+            registry=job.registry,
+            repository=job.repository,
+            source=job.source,
+            priority=job.priority,
+            created=now,
+            updated=now,
+            submitted=job.submitted,
+            layer=layer.digest,
+            diff_id=planned.diff_id,
+            size=layer.size,
+            media_type=layer.media_type,
+            builder_version=options.builder_version,
+            padding=options.padding,
+            lane=lane,
+        )
+
+
+def _blobs(facts: BuiltFacts) -> list[Descriptor]:
+    return [
+        Descriptor(media_type="application/octet-stream", digest=digest, size=size)
+        for digest, size in (
+            (facts.index_digest, facts.index_size),
+            (facts.tree_digest, facts.tree_size),
+        )
+    ]
