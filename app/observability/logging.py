@@ -17,6 +17,7 @@ import structlog
 from app.observability import redaction
 
 _OWN = ("event", "level", "logger", "timestamp")
+_PROBES = ("/healthz", "/readyz", "/metrics")
 
 
 def get_logger(name: str) -> structlog.stdlib.BoundLogger:
@@ -73,6 +74,8 @@ def configure(log_format: str = "json", level: str = "INFO") -> None:
     for name in ("uvicorn", "uvicorn.error", "uvicorn.access", "celery", "kombu"):
         logging.getLogger(name).handlers.clear()
         logging.getLogger(name).propagate = True
+    logging.getLogger("uvicorn.access").addFilter(_not_a_probe)
+    logging.captureWarnings(True)
     # One line a request to a registry is what metrics and traces are for.
     for name in ("httpx", "httpcore"):
         logging.getLogger(name).setLevel(logging.WARNING)
@@ -84,9 +87,16 @@ def _renderers(log_format: str) -> list[Any]:
     return [structlog.processors.EventRenamer("message"), structlog.processors.JSONRenderer()]
 
 
+def _not_a_probe(record: logging.LogRecord) -> bool:
+    """Probes and scrapes that succeed say nothing, several times a minute."""
+    arguments = record.args if isinstance(record.args, tuple) else ()
+    return not (len(arguments) == 5 and arguments[2] in _PROBES and arguments[4] == 200)
+
+
 def _redacted(
     _logger: object, _method: str, event: MutableMapping[str, Any]
 ) -> MutableMapping[str, Any]:
+    event.pop("color_message", None)  # uvicorn's, the same again
     for name, value in event.items():
         event[name] = (
             redaction.redact_text(str(value)) if name in _OWN else redaction.redact(name, value)

@@ -30,7 +30,7 @@ def test_the_file_fits_the_compose_specification() -> None:
     done = subprocess.run(
         [
             *(Path(sys.executable).with_name("check-jsonschema"), "--builtin-schema"),
-            *("vendor.compose-spec", FILE),
+            *("vendor.compose-spec", str(FILE)),
         ],
         capture_output=True,
         text=True,
@@ -44,8 +44,10 @@ def test_workflows_fit_the_forges_schema() -> None:
     assert len(workflows) == 2
     done = subprocess.run(
         [
-            *(Path(sys.executable).with_name("check-jsonschema"), "--builtin-schema"),
-            *("vendor.github-workflows", *workflows),
+            Path(sys.executable).with_name("check-jsonschema"),
+            "--builtin-schema",
+            "vendor.github-workflows",
+            *workflows,
         ],
         capture_output=True,
         text=True,

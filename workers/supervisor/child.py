@@ -25,6 +25,8 @@ class ChildSpec:
     #: Whether the process serves; called often, must return quickly and never raise.
     ready: Callable[[], bool]
     start_timeout: float = 60.0
+    #: Start only when all before it are ready; otherwise together with the one before.
+    needs_predecessors: bool = True
     stop_signal: signal.Signals = signal.SIGTERM
     stop_timeout: float = 30.0
     #: Standard output and error go here; both to our standard error when None, because our own

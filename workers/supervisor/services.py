@@ -60,6 +60,7 @@ def api(service: Service) -> ChildSpec:
         ),
         environment=service.environment(),
         ready=lambda: answers_ok(f"{service.url}/readyz"),
+        needs_predecessors=False,
         stop_timeout=15,
     )
 
@@ -97,6 +98,7 @@ def beat(service: Service) -> ChildSpec:
         ),
         environment=service.environment(),
         ready=lambda: True,
+        needs_predecessors=False,
         stop_timeout=10,
     )
 

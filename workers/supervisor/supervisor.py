@@ -1,7 +1,7 @@
 """Starts children in order, restarts those that exit, stops all in reverse order.
 
-Later children need earlier ones, so a child starts only when its predecessors are ready. A child
-that keeps exiting is restarted after 1, 2, 4 ... 30 seconds; one that stays up for a minute is
+Later children need earlier ones, so a child starts only when its predecessors are ready, unless its
+spec says that it does not need them. A child that keeps exiting is restarted after 1, 2, 4 ... 30 seconds; one that stays up for a minute is
 stable again. A child that exits before it was ever ready ends everything: a wrong configuration
 does not get better by repetition.
 """
@@ -51,7 +51,12 @@ class Supervisor:
 
         Raises ``ConfigurationError``; the caller calls ``stop`` in any case.
         """
-        return all(self._start_first(child) for child in self._children)
+        for position, child in enumerate(self._children):
+            before = self._children[:position] if child.spec.needs_predecessors else []
+            if not all(self._wait_ready(one) for one in before):
+                return False
+            self._start_first(child)
+        return all(self._wait_ready(child) for child in self._children)
 
     def stop(self) -> None:
         """Stop all children in reverse order; returns when none is left."""
@@ -75,14 +80,16 @@ class Supervisor:
             if child.process is not None and child.running
         }
 
-    def _start_first(self, child: Child) -> bool:
-        name, deadline = child.spec.name, time.monotonic() + child.spec.start_timeout
-        _log.info("starting", process=name)
+    def _start_first(self, child: Child) -> None:
+        _log.info("starting", process=child.spec.name)
         try:
             child.start(time.monotonic())
         except OSError as error:
-            raise ConfigurationError(f"{name} cannot be started: {error}") from error
-        while not child.spec.ready():
+            raise ConfigurationError(f"{child.spec.name} cannot be started: {error}") from error
+
+    def _wait_ready(self, child: Child) -> bool:
+        name, deadline = child.spec.name, child.started_at + child.spec.start_timeout
+        while not child.is_ready:
             if self._stop.wait(POLL):
                 return False
             if not child.running:
@@ -94,7 +101,7 @@ class Supervisor:
                     f"{name} was not ready after {child.spec.start_timeout:.0f} s",
                     advice=_where(child),
                 )
-        child.is_ready = True
+            child.is_ready = child.spec.ready()
         return True
 
     def _watch(self) -> None:
