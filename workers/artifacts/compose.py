@@ -74,6 +74,13 @@ def compose(
     return [bundle for each in numbered for bundle in _layer_graph(profile, each, created)]
 
 
+def layer_manifest(layer: Descriptor) -> RawManifest:
+    """Return the layer's own manifest of ``rfc-layer``, which anyone can compute."""
+    shape = next(s for s in PROFILES["rfc-layer"].manifests if s.subject == "none")
+    document = _document(shape.artifact_type, [_plain(layer)])
+    return RawManifest(OCI_MANIFEST, encode(document))
+
+
 def next_created(existing: Sequence[str | None]) -> str:
     """Return the time that makes a new bundle the newest: a second after the newest that exists.
 
@@ -141,13 +148,7 @@ def _manifest(
             else:
                 stored.append(entry)
             entries.append(entry)
-    document: dict[str, object] = {
-        "schemaVersion": 2,
-        "mediaType": OCI_MANIFEST,
-        "artifactType": shape.artifact_type,
-        "config": _EMPTY.wire(),
-        "layers": [entry.wire() for entry in entries],
-    }
+    document = _document(shape.artifact_type, entries)
     if subject is not None:
         document["subject"] = _plain(subject).wire()
         facts = image_facts(subject, layers[0][1].builder_version, created)
@@ -163,6 +164,16 @@ def _manifest(
         stored=tuple(stored),
         layer=about.layer.digest if about else None,
     )
+
+
+def _document(artifact_type: str, entries: Sequence[Descriptor]) -> dict[str, object]:
+    return {
+        "schemaVersion": 2,
+        "mediaType": OCI_MANIFEST,
+        "artifactType": artifact_type,
+        "config": _EMPTY.wire(),
+        "layers": [entry.wire() for entry in entries],
+    }
 
 
 def _content(part: Part, layer: LayerMaterialization) -> Descriptor | bytes | None:

@@ -11,6 +11,10 @@ import click
 COMMANDS: Mapping[str, tuple[str, str]] = {
     "demo": ("workers.cli.demo", "Push a real image to a real registry, show what is attached."),
     "layer": ("workers.cli.layer", "Build a layer's index and hash tree from a local file."),
+    "prune": ("workers.cli.prune", "Remove our bundles that nobody needs any more."),
+    "rules": ("workers.cli.rules", "Check the configuration; ask which rule decides."),
+    "sweep": ("workers.cli.sweep", "Find images whose bundles are missing, and queue them."),
+    "verify": ("workers.cli.verify", "Check what is attached to an image; --deep rebuilds it."),
     "up": ("workers.cli.up", "Run the whole service on this host until Ctrl-C."),
 }
 

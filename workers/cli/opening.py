@@ -1,0 +1,86 @@
+"""Opening what commands name: ``host/repository:tag`` or an OCI image layout ``oci:DIR[:tag]``.
+
+A registry that the configuration file knows is opened as configured; any other as its reference
+says, with the credentials of the Docker configuration.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from app.config.file import load_config
+from app.config.model import CredentialsConfig, RegistryConfig, ServiceConfig
+from app.errors import ConfigurationError
+from app.oci.reference import Reference, check_tag
+from app.registry.coordination import LocalCoordination
+from app.registry.factory import open_registry
+from app.registry.layout import LayoutRegistry
+from app.registry.protocols import Coordination, Registry
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A repository of an opened registry, and what in it is meant."""
+
+    registry: Registry
+    repository: str
+    #: Tag or digest.
+    target: str
+    coordination: Coordination
+
+
+def configuration(path: Path | None) -> ServiceConfig:
+    """Read the configuration file, or return an empty one when none is named."""
+    return load_config(path) if path is not None else ServiceConfig()
+
+
+def open_place(
+    text: str,
+    config: ServiceConfig,
+    *,
+    plain_http: bool = False,
+    create: bool = False,
+) -> Place:
+    """Open what a reference names; raises ``ConfigurationError`` for one that cannot be read.
+
+    ``create`` makes an OCI layout where there is none.
+    """
+    coordination = LocalCoordination()
+    if text.startswith("oci:"):
+        folder, target = _layout(text[4:])
+        if not create and not (folder / "oci-layout").exists():
+            raise ConfigurationError(f"{folder} is not an OCI image layout")
+        return Place(LayoutRegistry(folder, create=create), "layout", target, coordination)
+    try:
+        reference = Reference.parse(text)
+    except ValueError as error:
+        raise ConfigurationError(str(error), advice="write host/repository:tag") from None
+    known = next((r for r in config.registries if r.reference_host == reference.registry), None)
+    registry = open_registry(known or _ad_hoc(reference.registry, plain_http), coordination)
+    return Place(registry, reference.repository, reference.target, coordination)
+
+
+def _layout(rest: str) -> tuple[Path, str]:
+    folder, at, digest = rest.partition("@")
+    if at:
+        return Path(folder), digest
+    head, colon, tag = rest.rpartition(":")
+    if not colon or "/" in tag:
+        return Path(rest), "latest"
+    try:
+        return Path(head), check_tag(tag)
+    except ValueError as error:
+        raise ConfigurationError(str(error)) from None
+
+
+def _ad_hoc(host: str, plain_http: bool) -> RegistryConfig:
+    name = host.partition(":")[0]
+    local = name in ("localhost", "127.0.0.1", "[")
+    # Whoever types an address means it: private ones are refused only where others choose them.
+    return RegistryConfig(
+        id="named",
+        url=f"{'http' if plain_http or local else 'https'}://{host}",
+        credentials=CredentialsConfig(kind="docker-config"),
+        allow_private_addresses=True,
+    )

@@ -1,0 +1,1 @@
+"""Checking what is published: complete, consistent, signed, and equal to a rebuild."""

@@ -1,0 +1,111 @@
+"""The deep check: fetch a layer again, build it again, compare every byte by digest."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+
+from app.config.model import BuildConfig
+from app.errors import ContentMismatch, NotFound, SourceInvalid
+from app.oci.digest import Digest
+from app.oci.images import ImagePlan, PlannedLayer
+from app.registry.protocols import Registry
+from workers.conversion.layer import LayerOptions
+from workers.conversion.remote_layer import build_remote_layer, layer_options
+from workers.conversion.spool import Spool
+from workers.verification.bundle import BundleReader
+
+_Key = tuple[Digest, str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class _Rebuilt:
+    """What a rebuild must equal; or why it failed."""
+
+    index: Digest | None = None
+    tree: Digest | None = None
+    root_hash: str = ""
+    single_device_root_hash: str = ""
+    problem: str = ""
+
+
+@dataclass(slots=True)
+class Rebuild:
+    """Rebuilds each layer once per builder version and padding, however many bundles carry it."""
+
+    registry: Registry
+    repository: str
+    build: BuildConfig
+    spool: Spool
+    _done: dict[_Key, _Rebuilt] = field(default_factory=dict)
+
+    def compare(self, plan: ImagePlan, bundle: BundleReader) -> None:
+        """Compare a bundle's indexes, trees and root hashes with a rebuild."""
+        for planned in bundle.layers:
+            digest = planned.descriptor.digest
+            claimed = bundle.claimed.layers.get(digest)
+            if claimed is None:
+                continue
+            options = self._options(bundle, planned)
+            rebuilt = self._rebuilt(planned, options)
+            report = bundle.report
+            if rebuilt.problem:
+                report.error("rebuild", rebuilt.problem, digest)
+                continue
+            for content, expected in (("index", rebuilt.index), ("tree", rebuilt.tree)):
+                part = claimed.parts.get("index" if content == "index" else "tree")
+                if part is not None and part.digest != expected:
+                    report.error(
+                        "rebuild",
+                        f"the {content} is {part.digest}, a rebuild with erofs-utils "
+                        f"{options.builder_version} gives {expected}",
+                        digest,
+                    )
+            for fact, expected_root in (
+                ("root_hash", rebuilt.root_hash),
+                ("single_device_root_hash", rebuilt.single_device_root_hash),
+            ):
+                root = claimed.facts.get(fact)
+                if root is not None and root != expected_root:
+                    report.error(
+                        "rebuild", f"{fact} is {root}, a rebuild gives {expected_root}", digest
+                    )
+
+    def _options(self, bundle: BundleReader, planned: PlannedLayer) -> LayerOptions:
+        facts = bundle.claimed.facts
+        claimed = bundle.claimed.layers[planned.descriptor.digest].facts
+        padding = bundle.claimed.profile.padding or self.build.padding
+        if claimed.get("padding") in ("512", "4096"):
+            padding = int(claimed["padding"])
+        return replace(
+            layer_options(self.build, planned.descriptor),
+            padding=padding,
+            builder_version=facts.get("builder_version", self.build.builder_version),
+        )
+
+    def _rebuilt(self, planned: PlannedLayer, options: LayerOptions) -> _Rebuilt:
+        key = (planned.descriptor.digest, options.builder_version, options.padding)
+        if key not in self._done:
+            self._done[key] = self._run(planned, options)
+        return self._done[key]
+
+    def _run(self, planned: PlannedLayer, options: LayerOptions) -> _Rebuilt:
+        try:
+            built = build_remote_layer(
+                self.registry,
+                self.repository,
+                planned.descriptor,
+                planned.diff_id,
+                options,
+                self.spool,
+                cancelled=lambda: False,
+                progress=lambda phase, done, size: None,
+            )
+        except (SourceInvalid, ContentMismatch, NotFound, ValueError) as error:
+            return _Rebuilt(problem=f"it cannot be rebuilt: {error}")
+        with built:
+            return _Rebuilt(
+                built.index_digest,
+                built.tree_digest,
+                built.root_hash,
+                built.single_device_root_hash,
+            )

@@ -1,0 +1,163 @@
+"""Finds the bundles of a reference and checks them; ``rebuild`` adds the deep comparison."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from app.config.model import ProfileName
+from app.errors import ContentMismatch, NotConvertible, NotFound, ResponseInvalid, SourceInvalid
+from app.oci.descriptor import Descriptor
+from app.oci.digest import Digest
+from app.oci.images import Found, ImagePlan, plan_image, walk
+from app.oci.manifest import (
+    MAX_CONFIG_BYTES,
+    Manifest,
+    RawManifest,
+    parse_image_config,
+    parse_manifest,
+)
+from app.registry.protocols import Registry
+from workers.artifacts.compose import layer_manifest
+from workers.artifacts.profiles import PROFILES
+from workers.artifacts.reading import profiles_of, read_bundle
+from workers.verification.bundle import BundleReader
+from workers.verification.report import BundleReport, Finding, ImageReport, VerificationReport
+from workers.verification.trust import Trust
+
+#: Profile, digest, manifest if it can be read, and the layer it is about if it is about one.
+_Listed = tuple[ProfileName, Digest, Manifest | None, Descriptor | None]
+
+
+class LayerComparison(Protocol):
+    """Compares what bundles say of a layer with a rebuild of it."""
+
+    def compare(self, plan: ImagePlan, bundle: BundleReader) -> None:
+        """Add findings to ``bundle.report``."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What to check against."""
+
+    trust: Trust = field(default_factory=Trust)
+    #: Profiles that must be there; none named: at least one bundle of any.
+    expected: tuple[ProfileName, ...] = ()
+    #: Refuse unsigned bundles of profiles that allow them.
+    signatures_required: bool = False
+
+
+def verify_reference(
+    registry: Registry,
+    repository: str,
+    reference: str,
+    options: Options,
+    comparison: LayerComparison | None = None,
+) -> VerificationReport:
+    """Verify every image below a tag or digest. Registry errors other than absence propagate."""
+    root = registry.fetch_manifest(repository, reference)
+
+    def fetch(child: Descriptor) -> RawManifest:
+        return registry.fetch_manifest(repository, child.digest)
+
+    images = tuple(
+        _verify_image(registry, repository, found, options, comparison)
+        for found in walk(root, fetch)
+        if isinstance(found, Found)
+    )
+    name = f"{registry.host}/{repository}"
+    text = f"{name}@{reference}" if ":" in reference else f"{name}:{reference}"
+    return VerificationReport(text, comparison is not None, images)
+
+
+def _verify_image(
+    registry: Registry,
+    repository: str,
+    found: Found,
+    options: Options,
+    comparison: LayerComparison | None,
+) -> ImageReport:
+    report = ImageReport(found.manifest.digest, str(found.platform or "unknown"))
+    try:
+        data = registry.read_blob(repository, found.parsed.config, max_bytes=MAX_CONFIG_BYTES)
+        plan = plan_image(found.manifest, parse_image_config(data))
+    except (NotConvertible, SourceInvalid, NotFound, ContentMismatch) as error:
+        report.findings.append(Finding("image", error.message))
+        return report
+    report.platform, report.layers = str(plan.platform), len(plan.layers)
+    for name, digest, manifest, about in _bundles(registry, repository, plan):
+        bundle = BundleReport(name, digest)
+        report.bundles.append(bundle)
+        if manifest is None:
+            bundle.error("manifest", "it is listed, but cannot be read")
+            continue
+        claimed = read_bundle(manifest, name, about=about.digest if about else None)
+        layers = tuple(
+            layer
+            for layer in plan.layers
+            if about is None or layer.descriptor.digest == about.digest
+        )
+        reader = BundleReader(registry, repository, claimed, layers, bundle, options.trust)
+        reader.check(plan.subject, manifest, options.signatures_required)
+        if comparison is not None and PROFILES[name].carries_content:
+            comparison.compare(plan, reader)
+    report.findings += _image_findings(report, options.expected)
+    return report
+
+
+def _bundles(registry: Registry, repository: str, plan: ImagePlan) -> Iterator[_Listed]:
+    """Every bundle of an image."""
+    subject = plan.subject.digest
+    known = {kind for profile in PROFILES.values() for kind in profile.artifact_types}
+    for referrer in registry.list_referrers(repository, subject):
+        if referrer.artifact_type in known:
+            yield from _read(registry, repository, referrer, None)
+    for layer in plan.layers:
+        own = layer_manifest(layer.descriptor)
+        for referrer in registry.list_referrers(repository, own.digest):
+            if referrer.artifact_type in known:
+                yield from _read(registry, repository, referrer, layer.descriptor)
+
+
+def _read(
+    registry: Registry, repository: str, referrer: Descriptor, about: Descriptor | None
+) -> Iterator[_Listed]:
+    try:
+        manifest = parse_manifest(registry.fetch_manifest(repository, referrer.digest))
+    except (NotFound, ContentMismatch, SourceInvalid, ResponseInvalid):
+        # Listed, but not to be had: its reader would fail, so it is reported under its type.
+        for name in _names(referrer.artifact_type)[:1]:
+            yield name, referrer.digest, None, about
+        return
+    if isinstance(manifest, Manifest):
+        for name in profiles_of(manifest)[:1]:
+            yield name, referrer.digest, manifest, about
+
+
+def _names(artifact_type: str | None) -> list[ProfileName]:
+    return [name for name, profile in PROFILES.items() if artifact_type in profile.artifact_types]
+
+
+def _image_findings(report: ImageReport, expected: Sequence[ProfileName]) -> Iterator[Finding]:
+    present = [bundle.profile for bundle in report.bundles]
+    if not present and not expected:
+        yield Finding("bundle", "no bundle is attached")
+    for name in expected:
+        if name not in present:
+            yield Finding("bundle", f"no bundle of profile {name} is attached")
+    for name in dict.fromkeys(present):
+        digests = [bundle.digest for bundle in report.bundles if bundle.profile == name]
+        several = PROFILES[name].single and PROFILES[name].manifests[0].subject == "image"
+        if several and len(digests) > 1:
+            yield Finding(
+                "single",
+                f"{len(digests)} bundles of {name}, its readers fail on more than one: "
+                + ", ".join(digests),
+            )
+    types = {kind for name in present for kind in PROFILES[name].artifact_types}
+    for kind in sorted(types):
+        sharing = [n for n in dict.fromkeys(present) if kind in PROFILES[n].artifact_types]
+        if len(sharing) > 1:
+            yield Finding("single", f"{' and '.join(sharing)} both use {kind}")
