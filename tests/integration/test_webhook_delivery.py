@@ -96,7 +96,9 @@ def test_slash_at_the_end_is_no_redirect(path: str, post: Callable[..., httpx.Re
     assert post(envelope(push("slash" + path)), path).status_code == 202
 
 
-@pytest.mark.parametrize("secret", [None, "", "wrong", SECRET + "x", SECRET[:-1], "Bearer " + SECRET])
+@pytest.mark.parametrize(
+    "secret", [None, "", "wrong", SECRET + "x", SECRET[:-1], "Bearer " + SECRET]
+)
 def test_wrong_secret_is_refused_and_nothing_is_stored(
     secret: str | None, post: Callable[..., httpx.Response], server: RedisServer
 ) -> None:

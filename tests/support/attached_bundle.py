@@ -1,0 +1,78 @@
+"""Attaches a real, signed bundle to an image of one uncompressed layer, as the service does."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from app.config.model import ProfileName, SignerConfig
+from app.oci.descriptor import Descriptor
+from app.oci.digest import DiffID, Digest
+from app.oci.manifest import Manifest, RawManifest, parse_manifest
+from app.registry.coordination import LocalCoordination
+from app.registry.protocols import Registry
+from app.registry.sources import BytesSource
+from tests.support.certificates import Identity
+from tests.support.sample_layer import SampleLayer
+from workers.artifacts.compose import Bundle, compose
+from workers.artifacts.materialization import LayerMaterialization, SignedRoot, StoredBlob
+from workers.publication.placement import Placement
+from workers.publication.publish import publish
+from workers.signing.opening import open_signer
+from workers.signing.signer import RootHashSigner
+
+
+def signer_config(folder: Path, identity: Identity, name: str = "test") -> SignerConfig:
+    """Configuration of a signer with this identity's files."""
+    key, certificate = identity.write(folder, name=name)
+    return SignerConfig(name=name, kind="pem", key=str(key), certificate=str(certificate))
+
+
+def open_test_signer(folder: Path, identity: Identity, name: str = "test") -> RootHashSigner:
+    """The same, open."""
+    return open_signer(signer_config(folder, identity, name), folder)
+
+
+def bundle_for(
+    image: RawManifest,
+    sample: SampleLayer,
+    signer: RootHashSigner | None,
+    profile: ProfileName = "containerd-erofs",
+    builder_version: str = "1.9.3",
+) -> Bundle:
+    """Compose the bundle; index and tree are those of the sample's layer."""
+    parsed = parse_manifest(image)
+    assert isinstance(parsed, Manifest)
+    built = sample.built
+    root = built.root_hash
+    layer = LayerMaterialization(
+        layer=parsed.layers[0],
+        diff_id=DiffID(Digest.of(sample.tar)),
+        index=StoredBlob(built.index_digest, len(built.index)),
+        tree=StoredBlob(built.tree_digest, built.tree_size),
+        root=SignedRoot(root, signer.sign(root) if signer else None),
+        single_device=None,
+        uuid=str(built.uuid),
+        builder_version=builder_version,
+        padding=built.padding,
+        data_size=built.data_size,
+        hash_offset=built.hash_offset,
+        entries=built.entries,
+    )
+    (bundle,) = compose(profile, image.descriptor, [layer])
+    return bundle
+
+
+def push_content(registry: Registry, repository: str, sample: SampleLayer) -> None:
+    """Push index and tree."""
+    with sample.built.open_tree() as tree:
+        for data in (sample.built.index, tree.read()):
+            blob = Descriptor(
+                media_type="application/octet-stream", digest=Digest.of(data), size=len(data)
+            )
+            registry.push_blob(repository, blob, BytesSource(data))
+
+
+def attach(registry: Registry, repository: str, sample: SampleLayer, bundle: Bundle) -> None:
+    """Push content and bundle."""
+    push_content(registry, repository, sample)
+    publish(registry, LocalCoordination(), repository, [bundle], placement=Placement())

@@ -1,0 +1,86 @@
+"""How far the sweep of a registry has come, kept in Redis so that another worker can go on.
+
+One sweep of a registry runs at a time: whoever runs it holds a lease that ends by itself.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Self, cast
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+from redis import Redis
+
+from app.errors import ConfigurationError
+from app.jobs.keys import key
+from app.jobs.scripts import broker_errors
+
+#: Seconds after which a silent runner is taken for dead; one image takes far less.
+LEASE = 600
+
+_RELEASE = "if redis.call('GET', KEYS[1]) == ARGV[1] then redis.call('DEL', KEYS[1]) end"
+
+
+class Progress(BaseModel):
+    """State of one sweep; times are seconds since the epoch."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    id: str
+    started: float
+    updated: float
+    finished: float | None = None
+    #: The last repository and tag that are done, in sorted order.
+    repository: str = ""
+    tag: str = ""
+    counts: dict[str, int] = {}
+    #: Whether the registry's configuration or the rules changed is told by this.
+    fingerprint: str = ""
+
+    def counted(self, name: str, count: int = 1) -> Self:
+        """Return it with ``count`` more of something."""
+        counts = {**self.counts, name: self.counts.get(name, 0) + count}
+        return self.model_copy(update={"counts": counts})
+
+
+class ProgressStore:
+    """Progress by registry."""
+
+    def __init__(self, redis: Redis) -> None:
+        self._redis = redis
+
+    def load(self, registry_id: str) -> Progress | None:
+        """The last sweep's progress; None when there was none, or a newer version wrote it."""
+        with broker_errors("reading a sweep's progress"):
+            text = cast(str | None, self._redis.get(key("sweep", registry_id)))
+        try:
+            return Progress.model_validate_json(text) if text else None
+        except ValidationError:
+            return None
+
+    def save(self, registry_id: str, progress: Progress) -> None:
+        """Store progress and renew the lease."""
+        with broker_errors("storing a sweep's progress"):
+            pipeline = self._redis.pipeline(transaction=True)
+            pipeline.set(key("sweep", registry_id), progress.model_dump_json())
+            pipeline.expire(key("sweep", registry_id, "lease"), LEASE)
+            pipeline.execute()
+
+    @contextmanager
+    def running(self, registry_id: str) -> Iterator[None]:
+        """Hold the lease; raises ``ConfigurationError`` when another sweep runs."""
+        name, token = key("sweep", registry_id, "lease"), secrets.token_hex(16)
+        with broker_errors("starting a sweep"):
+            taken = self._redis.set(name, token, nx=True, ex=LEASE)
+        if not taken:
+            raise ConfigurationError(
+                f"another sweep of registry {registry_id} is running",
+                advice=f"wait for it; should it have died, its lease ends within {LEASE} s",
+            )
+        try:
+            yield
+        finally:
+            with broker_errors("ending a sweep"):
+                self._redis.eval(_RELEASE, 1, name, token)

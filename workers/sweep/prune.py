@@ -1,0 +1,238 @@
+"""Removes bundles of ours that nobody needs: superseded ones, and those whose subject is gone.
+
+Only what is recognisably ours goes: a bundle the ledger says we attached, one signed by a key of
+the configuration, or one of our own unsigned format. What other parties attached stays.
+Subjects that are gone are found by the referrers tags they leave behind and by the ledger; a
+registry that indexes referrers itself collects the rest.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+from app.config.model import ProfileName, RegistryConfig, ServiceConfig
+from app.errors import ContentMismatch, NotFound, RegistryError, SourceInvalid
+from app.oci.descriptor import Descriptor
+from app.oci.digest import Digest
+from app.oci.images import Found, walk
+from app.oci.manifest import Index, Manifest, parse_manifest
+from app.registry.protocols import Registry
+from app.webhooks.events import PushEvent
+from app.webhooks.loopguard import drop_reason
+from workers.artifacts.profiles import PROFILES
+from workers.artifacts.reading import profiles_of, read_bundle
+from workers.formats.errors import FormatError
+from workers.formats.pkcs7.acceptance import signed_by
+from workers.formats.pkcs7.decode import parse
+from workers.signing.certificates import CertificateChain
+from workers.sweep.findings import MAX_SIGNATURE_BYTES, Attached, Expectation, attached, examine_one
+from workers.sweep.sweep import Binding
+
+#: Tags are cut at 64 characters, so only a sha256 subject can be told from one.
+_REFERRERS_TAG = re.compile(r"sha256-([0-9a-f]{64})\Z")
+
+Why = Literal["superseded", "subject-gone"]
+
+
+@dataclass(frozen=True, slots=True)
+class Pruned:
+    """One bundle that was removed, or would be in a dry run."""
+
+    repository: str
+    subject: Digest
+    bundle: Digest
+    artifact_type: str
+    why: Why
+
+
+@dataclass(frozen=True, slots=True)
+class Remembered:
+    """A bundle the ledger says we attached."""
+
+    repository: str
+    subject: Digest
+    bundle: Digest
+    artifact_type: str
+
+
+@dataclass(slots=True)
+class Prune:
+    """Prunes one registry.
+
+    ``chains`` are the certificates of all configured signers, ``binding`` tells the one that signs
+    a push today.
+    """
+
+    config: ServiceConfig
+    registry_config: RegistryConfig
+    registry: Registry
+    chains: tuple[CertificateChain, ...]
+    binding: Binding
+    remembered: Callable[[str], Iterable[Remembered]]
+    dry_run: bool = False
+
+    def run(self, repositories: Iterable[str] = ()) -> Iterator[Pruned]:
+        """Yield what goes, as it goes. Raises ``RegistryError`` when the registry fails."""
+        chosen = sorted(set(repositories)) or sorted(
+            self.registry_config.repositories or self.registry.list_repositories()
+        )
+        for repository in chosen:
+            yield from self._repository(repository)
+
+    def _repository(self, repository: str) -> Iterator[Pruned]:
+        try:
+            tags = sorted(self.registry.list_tags(repository))
+        except NotFound:
+            tags = []
+        ours = {each.bundle: each for each in self.remembered(repository)}
+        done: set[Digest] = set()
+        for tag in tags:
+            match = _REFERRERS_TAG.match(tag)
+            if match:
+                yield from self._orphans(repository, tag, Digest(f"sha256:{match[1]}"), ours)
+            elif drop_reason(PushEvent(repository=repository, tag=tag), None) is None:
+                yield from self._superseded(repository, tag, ours, done)
+        yield from self._forgotten(repository, ours)
+
+    def _superseded(
+        self, repository: str, tag: str, ours: dict[Digest, Remembered], done: set[Digest]
+    ) -> Iterator[Pruned]:
+        try:
+            root = self.registry.fetch_manifest(repository, tag)
+            images = [
+                found
+                for found in walk(
+                    root, lambda child: self.registry.fetch_manifest(repository, child.digest)
+                )
+                if isinstance(found, Found) and found.manifest.digest not in done
+            ]
+        except (NotFound, SourceInvalid):
+            return
+        for image in images:
+            done.add(image.manifest.digest)
+            for name, profile in PROFILES.items():
+                for shape in profile.manifests:
+                    if shape.subject == "image" and (profile.single or profile.dated):
+                        yield from self._rivals(
+                            repository, tag, image, name, shape.artifact_type, ours
+                        )
+
+    def _rivals(
+        self,
+        repository: str,
+        tag: str,
+        image: Found,
+        name: ProfileName,
+        artifact_type: str,
+        ours: dict[Digest, Remembered],
+    ) -> Iterator[Pruned]:
+        subject = image.manifest.digest
+        found = [
+            each
+            for each in attached(self.registry, repository, subject, artifact_type)
+            if name in profiles_of(each.manifest)[:1]
+            and self._is_ours(repository, each, name, ours)
+        ]
+        if len(found) < 2:
+            return
+        kept = max(found, key=lambda each: self._rank(repository, tag, image, each, name, ours))
+        for each in found:
+            if each is not kept:
+                yield self._remove(
+                    Pruned(repository, subject, each.raw.digest, artifact_type, "superseded")
+                )
+
+    def _rank(
+        self,
+        repository: str,
+        tag: str,
+        image: Found,
+        bundle: Attached,
+        name: ProfileName,
+        ours: dict[Digest, Remembered],
+    ) -> tuple[bool, bool, str, str]:
+        """Best last: whole and signed by the bound key, then known to the ledger, then newest."""
+        expected = Expectation(
+            profiles=(name,),
+            chain=self.binding(self.registry.id, repository, tag),
+            builder_version=self.config.build.builder_version,
+        )
+        finding = examine_one(self.registry, repository, image, expected, name, bundle)
+        whole = finding.kind == "complete"
+        created = (bundle.manifest.annotations or {}).get("org.opencontainers.image.created", "")
+        return whole, bundle.raw.digest in ours, created, bundle.raw.digest
+
+    def _orphans(
+        self, repository: str, tag: str, subject: Digest, ours: dict[Digest, Remembered]
+    ) -> Iterator[Pruned]:
+        if self._exists(repository, subject):
+            return
+        try:
+            index = parse_manifest(self.registry.fetch_manifest(repository, tag))
+        except (NotFound, SourceInvalid):
+            return
+        for entry in index.manifests if isinstance(index, Index) else ():
+            bundle = self._fetch(repository, entry)
+            if bundle is None:
+                continue
+            for name in profiles_of(bundle.manifest)[:1]:
+                if self._is_ours(repository, bundle, name, ours):
+                    yield self._remove(
+                        Pruned(
+                            repository, subject, entry.digest,
+                            bundle.manifest.artifact_type or "", "subject-gone",
+                        )
+                    )  # fmt: skip
+
+    def _forgotten(self, repository: str, ours: dict[Digest, Remembered]) -> Iterator[Pruned]:
+        for each in ours.values():
+            if not self._exists(repository, each.subject) and self._exists(repository, each.bundle):
+                yield self._remove(
+                    Pruned(
+                        repository, each.subject, each.bundle, each.artifact_type, "subject-gone"
+                    )
+                )
+
+    def _remove(self, pruned: Pruned) -> Pruned:
+        if not self.dry_run:
+            self.registry.detach(pruned.repository, pruned.subject, pruned.bundle)
+        return pruned
+
+    def _exists(self, repository: str, digest: Digest) -> bool:
+        try:
+            self.registry.resolve(repository, digest)
+        except NotFound:
+            return False
+        return True
+
+    def _fetch(self, repository: str, entry: Descriptor) -> Attached | None:
+        try:
+            raw = self.registry.fetch_manifest(repository, entry.digest)
+            manifest = parse_manifest(raw)
+        except (NotFound, ContentMismatch, SourceInvalid):
+            return None
+        return Attached(raw, manifest) if isinstance(manifest, Manifest) else None
+
+    def _is_ours(
+        self, repository: str, bundle: Attached, name: ProfileName, ours: dict[Digest, Remembered]
+    ) -> bool:
+        if bundle.raw.digest in ours or name in ("verilayer", "rfc-layer"):
+            return True
+        claimed = read_bundle(bundle.manifest, name)
+        return bool(claimed.layers) and all(
+            "signature" in layer.parts
+            and self._signed(repository, layer.parts["signature"], layer.facts.get("root_hash", ""))
+            for layer in claimed.layers.values()
+        )
+
+    def _signed(self, repository: str, signature: Descriptor, root_hash: str) -> bool:
+        try:
+            message = parse(
+                self.registry.read_blob(repository, signature, max_bytes=MAX_SIGNATURE_BYTES)
+            )
+            return any(signed_by(message, root_hash, chain.leaf) for chain in self.chains)
+        except (FormatError, RegistryError):
+            return False

@@ -1,0 +1,233 @@
+"""Walks a registry and queues the images whose bundles are missing, stale or broken.
+
+It repairs what lost events left behind, and is the backfill of a registry that was there before us.
+What it queues ranks below every push, and it waits while the intake is full, so pushes never stand
+behind it. Where it stopped is kept after every tag.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+import time
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+
+import structlog
+
+from app.config.model import RegistryConfig, Rule, ServiceConfig
+from app.errors import ConfigurationError, NotFound, RegistryError, SourceInvalid
+from app.jobs.intake import Intake, IntakeOptions
+from app.observability import metrics
+from app.oci.digest import Digest
+from app.oci.images import Found, layer_refused, walk
+from app.registry.protocols import Registry
+from app.webhooks.events import PushEvent
+from app.webhooks.loopguard import drop_reason
+from workers.signing.certificates import CertificateChain
+from workers.sweep.findings import Expectation, Finding, examine
+from workers.sweep.progress import Progress, ProgressStore
+
+log = structlog.get_logger(__name__)
+
+#: Events of ours that may wait in the intake before the sweep pauses.
+ROOM = 200
+#: Seconds between looks whether there is room again.
+PATIENCE = 1.0
+#: Images remembered within one run, so that many tags of one image cost one look.
+_REMEMBERED = 100_000
+
+#: Returns the certificate of the signer bound to (registry, repository, tag), or None.
+Binding = Callable[[str, str, str | None], CertificateChain | None]
+#: Returns the builder version of the last conversion of (registry, repository, digest, profiles).
+Memory = Callable[[str, str, Digest, tuple[str, ...]], str | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """One thing found, for whoever watches."""
+
+    repository: str
+    tag: str
+    digest: Digest | None
+    platform: str
+    finding: Finding
+
+
+@dataclass(slots=True)
+class Sweep:
+    """Sweeps one registry. All callables are given by the composition root."""
+
+    config: ServiceConfig
+    registry_config: RegistryConfig
+    registry: Registry
+    intake: Intake
+    binding: Binding
+    memory: Memory
+    #: Events that wait in the intake now.
+    waiting: Callable[[], int]
+    dry_run: bool = False
+    report: Callable[[Report], None] = lambda _report: None
+    now: Callable[[], float] = time.time
+    sleep: Callable[[float], None] = time.sleep
+
+    def run(
+        self,
+        store: ProgressStore,
+        *,
+        repositories: Iterable[str] = (),
+        restart: bool = False,
+        seconds: float | None = None,
+    ) -> Progress:
+        """Sweep, going on where an unfinished sweep stopped; stop after ``seconds``.
+
+        ``repositories`` limits it to those. Raises ``RegistryError`` when the registry cannot be
+        listed and ``BrokerUnavailable``; a single image's error is counted instead.
+        """
+        chosen = tuple(sorted(set(repositories)))
+        if self.dry_run:
+            return self._sweep(self._begin(chosen), chosen, lambda _progress: None, seconds)
+        with store.running(self.registry.id):
+            progress = None if restart else store.load(self.registry.id)
+            if progress is None or progress.finished or progress.fingerprint != self._print(chosen):
+                progress = self._begin(chosen)
+            return self._sweep(
+                progress, chosen, lambda now: store.save(self.registry.id, now), seconds
+            )
+
+    def _begin(self, chosen: tuple[str, ...]) -> Progress:
+        now = self.now()
+        return Progress(
+            id=secrets.token_hex(6), started=now, updated=now, fingerprint=self._print(chosen)
+        )
+
+    def _print(self, chosen: tuple[str, ...]) -> str:
+        rules = [rule.model_dump_json() for rule in self.config.rules]
+        parts = [*rules, self.config.build.model_dump_json(), *chosen]
+        return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
+
+    def _sweep(
+        self,
+        progress: Progress,
+        chosen: tuple[str, ...],
+        save: Callable[[Progress], None],
+        seconds: float | None,
+    ) -> Progress:
+        deadline = None if seconds is None else self.now() + seconds
+        seen: set[tuple[str, Digest, str]] = set()
+        for repository, tag in self._places(chosen, progress):
+            counts = self._tag(repository, tag, progress.id, seen)
+            for name, count in counts.items():
+                progress = progress.counted(name, count)
+            progress = progress.model_copy(
+                update={"repository": repository, "tag": tag, "updated": self.now()}
+            )
+            save(progress)
+            if deadline is not None and self.now() >= deadline:
+                return progress
+        progress = progress.model_copy(update={"finished": self.now(), "updated": self.now()})
+        save(progress)
+        if not self.dry_run and not chosen:
+            metrics.SWEEP_LAST_SUCCESS.labels(registry=self.registry.id).set(self.now())
+        return progress
+
+    def _places(self, chosen: tuple[str, ...], after: Progress) -> Iterator[tuple[str, str]]:
+        """Repositories and tags in sorted order, from where the sweep stopped."""
+        for repository in self._repositories(chosen):
+            if repository < after.repository:
+                continue
+            resumed = repository == after.repository
+            try:
+                tags = sorted(self.registry.list_tags(repository))
+            except NotFound:  # A catalog lists repositories whose last tag is gone.
+                continue
+            for tag in tags:
+                if not (resumed and tag <= after.tag):
+                    yield repository, tag
+
+    def _repositories(self, chosen: tuple[str, ...]) -> list[str]:
+        named = chosen or self.registry_config.repositories
+        if named:
+            return sorted(named)
+        try:
+            return sorted(set(self.registry.list_repositories()))
+        except NotFound:
+            raise ConfigurationError(
+                f"registry {self.registry.id} has no catalog",
+                advice="list its repositories in the configuration",
+            ) from None
+
+    def _tag(
+        self, repository: str, tag: str, batch: str, seen: set[tuple[str, Digest, str]]
+    ) -> dict[str, int]:
+        rule = self.config.match(self.registry.id, repository, tag)
+        event = PushEvent(repository=repository, tag=tag)
+        if rule is None or rule.action == "ignore" or drop_reason(event, None) is not None:
+            return {"ignored": 1}
+        counts = {"tags": 1}
+        try:
+            for image in self._images(repository, tag, rule):
+                mark = (repository, image.manifest.digest, rule.name)
+                if mark in seen:
+                    continue
+                if len(seen) < _REMEMBERED:
+                    seen.add(mark)
+                kind = self._image(repository, tag, rule, image, batch)
+                counts[kind] = counts.get(kind, 0) + 1
+        except NotFound:
+            counts["gone"] = 1
+        except (RegistryError, SourceInvalid) as error:
+            counts["failed"] = 1
+            log.warning(
+                "sweep.image_failed",
+                registry=self.registry.id, repository=repository, tag=tag, error=str(error),
+            )  # fmt: skip
+        return counts
+
+    def _images(self, repository: str, tag: str, rule: Rule) -> Iterator[Found]:
+        root = self.registry.fetch_manifest(repository, tag)
+        for found in walk(
+            root, lambda child: self.registry.fetch_manifest(repository, child.digest)
+        ):
+            if not isinstance(found, Found):
+                continue
+            if found.platform is None or rule.matches_platform(found.platform):
+                yield found
+
+    def _image(self, repository: str, tag: str, rule: Rule, image: Found, batch: str) -> str:
+        size = sum(layer.size for layer in image.parsed.layers)
+        if rule.max_image_bytes is not None and size > rule.max_image_bytes:
+            return "too-large"
+        if any(layer_refused(layer) for layer in image.parsed.layers):
+            return "skipped"
+        profiles = rule.profiles or self.config.defaults.profiles
+        expected = Expectation(
+            profiles=profiles,
+            chain=self.binding(self.registry.id, repository, tag),
+            builder_version=self.config.build.builder_version,
+            known_version=self.memory(
+                self.registry.id, repository, image.manifest.digest, profiles
+            ),
+        )
+        finding = examine(self.registry, repository, image, expected)
+        metrics.SWEEP_FINDINGS.labels(registry=self.registry.id, finding=finding.kind).inc()
+        digest = image.manifest.digest
+        self.report(Report(repository, tag, digest, str(image.platform or ""), finding))
+        if finding.kind != "complete" and not self.dry_run:
+            self._queue(repository, tag, digest, finding, batch)
+        return finding.kind
+
+    def _queue(
+        self, repository: str, tag: str, digest: Digest, finding: Finding, batch: str
+    ) -> None:
+        while self.waiting() > ROOM:
+            self.sleep(PATIENCE)
+        options = IntakeOptions(
+            source="sweep",
+            priority="low",
+            # What is there but wrong is built and attached anew.
+            force=finding.kind in ("stale", "broken"),
+            batch=f"sweep-{batch}",
+        )
+        event = PushEvent(repository=repository, tag=tag, digest=digest)
+        self.intake.accept(self.registry.id, "sweep", [event], options)
