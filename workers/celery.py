@@ -12,12 +12,15 @@ import functools
 from celery import Celery
 from kombu.entity import Queue
 
-from app.jobs.messages import Reap
+from app.jobs.messages import Reap, SweepRegistries
 from app.jobs.queue import INTAKE_QUEUE, MAINTENANCE_QUEUE, QUEUES, CeleryJobQueue
 from app.jobs.timing import EngineTiming
 from app.settings import Settings
 from workers import tasks, telemetry
 from workers.engine.context import WorkerContext
+
+#: Seconds between looks whether a sweep is due or unfinished.
+SWEEP_SECONDS = 30.0
 
 
 def engine_timing(settings: Settings) -> EngineTiming:
@@ -89,7 +92,15 @@ def create_worker(settings: Settings) -> Celery:
                 "args": [Reap().model_dump(mode="json")],
                 # A round that was not taken in time is superseded by the next.
                 "options": {"queue": MAINTENANCE_QUEUE, "expires": settings.reap_seconds * 4},
-            }
+            },
+            # Short slices, so that a sweep never keeps a worker from a push for long; whether one
+            # is due at all is the configuration's matter.
+            "sweep": {
+                "task": SweepRegistries.task_name,
+                "schedule": SWEEP_SECONDS,
+                "args": [SweepRegistries().model_dump(mode="json")],
+                "options": {"queue": MAINTENANCE_QUEUE, "expires": SWEEP_SECONDS},
+            },
         },
     )
 

@@ -7,12 +7,13 @@ from typing import Any
 
 from celery import Celery
 
-from app.jobs.messages import DrainIntake, Reap, RunNext
+from app.jobs.messages import DrainIntake, Reap, RunNext, SweepRegistries
 from app.jobs.reaper import Reaper
 from workers.engine.context import WorkerContext
 from workers.engine.draining import drain
 from workers.engine.image_job import run_image
 from workers.engine.layer_job import run_layer
+from workers.sweep.scheduled import sweep_due
 
 
 def run_next(context: WorkerContext, message: RunNext) -> bool:
@@ -51,9 +52,14 @@ def register(app: Celery, context: Callable[[], WorkerContext]) -> None:
         Reap.model_validate(message)
         reap(context())
 
+    def sweep(message: dict[str, Any]) -> None:
+        SweepRegistries.model_validate(message)
+        sweep_due(context())
+
     for name, task in (
         (DrainIntake.task_name, drain_intake),
         (RunNext.task_name, run_unit),
         (Reap.task_name, reap_round),
+        (SweepRegistries.task_name, sweep),
     ):
         app.task(name=name)(task)

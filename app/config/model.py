@@ -209,6 +209,14 @@ class Defaults(ConfigModel):
     )
 
 
+class SweepConfig(ConfigModel):
+    """The scheduled sweep, which finds what lost events left behind."""
+
+    enabled: bool = True
+    #: Hours from the start of one sweep of a registry to the start of the next.
+    interval_hours: float = Field(default=24.0, gt=0)
+
+
 class ServiceConfig(ConfigModel):
     """The whole document."""
 
@@ -218,6 +226,7 @@ class ServiceConfig(ConfigModel):
     signers: tuple[SignerConfig, ...] = ()
     build: BuildConfig = BuildConfig()
     defaults: Defaults = Defaults()
+    sweep: SweepConfig = SweepConfig()
     admin: AdminConfig = AdminConfig()
 
     @model_validator(mode="after")

@@ -38,3 +38,9 @@ class Reap(_Message):
     """Take back expired leases, requeue what is due, drop what is old."""
 
     task_name: ClassVar[str] = "verilayer.reap"
+
+
+class SweepRegistries(_Message):
+    """Go on with every sweep that is due, for a short while."""
+
+    task_name: ClassVar[str] = "verilayer.sweep"

@@ -24,6 +24,7 @@ from tests.support.redis_server import RedisServer, redis_server
 from tests.support.registries import FLAVOURS, RunningRegistry, docker_registry
 from tests.support.sample_layer import SampleLayer, convert, make_tar
 from tests.support.webhook_service import pending_events
+from workers.signing.opening import open_authority
 from workers.sweep.opening import open_prune, open_sweep
 from workers.sweep.progress import Progress, ProgressStore
 from workers.sweep.sweep import Report, Sweep
@@ -82,7 +83,8 @@ class Bench:
         )
 
     def sweep(self, **fields: Any) -> Sweep:
-        return open_sweep(self.config, self.registry, self.engine, self.folder, **fields)
+        authority = open_authority(self.config, self.folder)
+        return open_sweep(self.config, self.registry, self.engine, authority.signer_for, **fields)
 
     def finding(self, repository: str) -> tuple[str, str]:
         found: list[Report] = []

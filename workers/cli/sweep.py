@@ -43,6 +43,7 @@ def command(
     from app.registry.coordination import RedisCoordination
     from app.registry.factory import open_registry
     from app.settings import Settings
+    from workers.signing.opening import open_authority
     from workers.sweep.opening import chosen_registries, open_sweep
     from workers.sweep.progress import ProgressStore
 
@@ -51,12 +52,13 @@ def command(
     redis = connect(settings.redis_url.get_secret_value())
     broker = (settings.broker_url or settings.redis_url).get_secret_value()
     engine = JobEngine.over(redis, CeleryJobQueue.connect(broker))
+    authority = open_authority(config, settings.state_dir)
     failed = 0
     for each in chosen_registries(config, registries):
         registry = open_registry(each, RedisCoordination(redis))
         try:
             sweep = open_sweep(
-                config, registry, engine, settings.state_dir,
+                config, registry, engine, authority.signer_for,
                 dry_run=dry_run, report=lambda found: _report(found, as_json),
             )  # fmt: skip
             progress = sweep.run(ProgressStore(redis), repositories=repositories, restart=restart)

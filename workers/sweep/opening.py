@@ -15,9 +15,13 @@ from app.jobs.state import JobState
 from app.oci.digest import Digest
 from app.registry.protocols import Registry
 from workers.signing.certificates import CertificateChain
-from workers.signing.opening import open_signer
+from workers.signing.opening import open_authority, open_signer
+from workers.signing.signer import RootHashSigner
 from workers.sweep.prune import Prune, Remembered
-from workers.sweep.sweep import Binding, Memory, Report, Sweep
+from workers.sweep.sweep import Binding, Memory, Past, Report, Sweep
+
+#: ``SigningAuthority.signer_for``.
+SignerFor = Callable[[str, str, str | None], RootHashSigner | None]
 
 
 def registry_config(config: ServiceConfig, registry_id: str) -> RegistryConfig:
@@ -33,18 +37,21 @@ def open_sweep(
     config: ServiceConfig,
     registry: Registry,
     engine: JobEngine,
-    state_dir: Path,
+    signer_for: SignerFor,
     *,
     dry_run: bool = False,
     report: Callable[[Report], None] = lambda _report: None,
 ) -> Sweep:
-    """Return the sweep of an open registry. Raises what opening a signer raises."""
+    """Return the sweep of an open registry.
+
+    ``signer_for`` is ``SigningAuthority.signer_for``; only the signer's certificate is used.
+    """
     return Sweep(
         config=config,
         registry_config=registry_config(config, registry.id),
         registry=registry,
         intake=RedisIntake(engine.redis, engine.queue.drain_intake),
-        binding=binding(config, state_dir),
+        binding=_certificates(signer_for),
         memory=memory(engine.ledger),
         waiting=engine.events.due,
         dry_run=dry_run,
@@ -61,42 +68,41 @@ def open_prune(
     dry_run: bool = False,
 ) -> Prune:
     """Return the prune of an open registry. Raises what opening a signer raises."""
+    authority = open_authority(config, state_dir)
     return Prune(
         config=config,
         registry_config=registry_config(config, registry.id),
         registry=registry,
         chains=tuple(_chains(config, state_dir).values()),
-        binding=binding(config, state_dir),
+        binding=_certificates(authority.signer_for),
         remembered=lambda repository: remembered(engine.ledger, registry.id, repository),
         dry_run=dry_run,
     )
 
 
-def binding(config: ServiceConfig, state_dir: Path) -> Binding:
-    """Certificates by the signer that the rules bind to a push."""
-    chains = _chains(config, state_dir)
-
+def _certificates(signer_for: SignerFor) -> Binding:
     def bound(registry_id: str, repository: str, tag: str | None) -> CertificateChain | None:
-        rule = config.match(registry_id, repository, tag)
-        name = (rule.signer if rule else None) or config.defaults.signer
-        return chains[name] if name else None
+        signer = signer_for(registry_id, repository, tag)
+        return signer.chain if signer else None
 
     return bound
 
 
 def memory(ledger: Ledger) -> Memory:
-    """Builder versions of past conversions, as the ledger has them."""
+    """What the ledger knows of past and present conversions."""
 
-    def version(
-        registry_id: str, repository: str, digest: Digest, profiles: tuple[str, ...]
-    ) -> str | None:
+    def past(registry_id: str, repository: str, digest: Digest, profiles: tuple[str, ...]) -> Past:
         key = JobKey(registry=registry_id, repository=repository, digest=digest, profiles=profiles)
         job = ledger.find(key)
-        if job is None or job.state is not JobState.SUCCEEDED:
-            return None
-        return job.builder_version or None
+        if job is None:
+            return Past()
+        succeeded = job.state is JobState.SUCCEEDED
+        return Past(
+            busy=not job.finished,
+            builder_version=(job.builder_version or None) if succeeded else None,
+        )
 
-    return version
+    return past
 
 
 def remembered(ledger: Ledger, registry_id: str, repository: str) -> Iterator[Remembered]:

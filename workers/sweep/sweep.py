@@ -39,8 +39,20 @@ _REMEMBERED = 100_000
 
 #: Returns the certificate of the signer bound to (registry, repository, tag), or None.
 Binding = Callable[[str, str, str | None], CertificateChain | None]
-#: Returns the builder version of the last conversion of (registry, repository, digest, profiles).
-Memory = Callable[[str, str, Digest, tuple[str, ...]], str | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Past:
+    """What the ledger knows of an image."""
+
+    #: A job for it waits or runs.
+    busy: bool = False
+    #: Builder version of the last conversion that succeeded.
+    builder_version: str | None = None
+
+
+#: Returns what is known of (registry, repository, digest, profiles).
+Memory = Callable[[str, str, Digest, tuple[str, ...]], Past]
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +135,8 @@ class Sweep:
                 update={"repository": repository, "tag": tag, "updated": self.now()}
             )
             save(progress)
-            if deadline is not None and self.now() >= deadline:
+            # A slice on a worker ends when the intake is full; a person's run waits instead.
+            if deadline is not None and (self.now() >= deadline or self.waiting() > ROOM):
                 return progress
         progress = progress.model_copy(update={"finished": self.now(), "updated": self.now()})
         save(progress)
@@ -200,18 +213,19 @@ class Sweep:
             return "too-large"
         if any(layer_refused(layer) for layer in image.parsed.layers):
             return "skipped"
+        digest = image.manifest.digest
         profiles = rule.profiles or self.config.defaults.profiles
+        past = self.memory(self.registry.id, repository, digest, profiles)
+        if past.busy:
+            return "in-progress"
         expected = Expectation(
             profiles=profiles,
             chain=self.binding(self.registry.id, repository, tag),
             builder_version=self.config.build.builder_version,
-            known_version=self.memory(
-                self.registry.id, repository, image.manifest.digest, profiles
-            ),
+            known_version=past.builder_version,
         )
         finding = examine(self.registry, repository, image, expected)
         metrics.SWEEP_FINDINGS.labels(registry=self.registry.id, finding=finding.kind).inc()
-        digest = image.manifest.digest
         self.report(Report(repository, tag, digest, str(image.platform or ""), finding))
         if finding.kind != "complete" and not self.dry_run:
             self._queue(repository, tag, digest, finding, batch)

@@ -1,0 +1,55 @@
+"""The scheduled sweep: a short slice for each registry whose sweep is due or unfinished."""
+
+from __future__ import annotations
+
+import structlog
+
+from app.config.model import RegistryConfig
+from app.errors import ConfigurationError, RegistryError
+from workers.engine.context import WorkerContext
+from workers.sweep.opening import open_sweep
+from workers.sweep.progress import Progress, ProgressStore
+
+log = structlog.get_logger(__name__)
+
+#: Seconds of one slice; a worker is free for pushes again after it and the image in hand.
+SLICE = 10.0
+
+
+def sweep_due(context: WorkerContext, seconds: float = SLICE) -> list[Progress]:
+    """Sweep a slice of every registry whose turn it is. Raises ``BrokerUnavailable``."""
+    config = context.current().config
+    if not config.sweep.enabled:
+        return []
+    done = []
+    for registry in config.registries:
+        if _due(context, registry):
+            progress = _slice(context, registry, seconds)
+            done += [progress] if progress else []
+    return done
+
+
+def _due(context: WorkerContext, registry: RegistryConfig) -> bool:
+    last = ProgressStore(context.engine.redis).load(registry.id)
+    if last is None or last.finished is None:
+        return True
+    hours = context.current().config.sweep.interval_hours
+    return context.engine.now() - last.started >= hours * 3600
+
+
+def _slice(context: WorkerContext, registry: RegistryConfig, seconds: float) -> Progress | None:
+    force = context.current()
+    sweep = open_sweep(
+        force.config, context.registry(registry), context.engine, force.authority.signer_for
+    )
+    try:
+        progress = sweep.run(ProgressStore(context.engine.redis), seconds=seconds)
+    except (RegistryError, ConfigurationError) as error:
+        # One registry that is away, has no catalog, or is swept by another worker right now.
+        log.warning("sweep.put_off", registry=registry.id, error=str(error))
+        return None
+    log.info(
+        "sweep.slice",
+        registry=registry.id, finished=progress.finished is not None, **progress.counts,
+    )  # fmt: skip
+    return progress
