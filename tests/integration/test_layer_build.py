@@ -209,3 +209,17 @@ def test_builder_versions_give_their_own_bytes() -> None:
         assert line["builder_version"] == version
         roots.add(line["root_hash"])
     assert len(roots) == 3
+
+
+def test_an_index_is_dumped_as_text(tree: tuple[Path, dict[str, Path]], tmp_path: Path) -> None:
+    tar, _ = tree
+    run("--out", tmp_path, tar)
+    dump: list[str | Path] = [VERILAYER, "layer", "dump"]
+    index = tmp_path / "tree.index.erofs"
+    text = subprocess.run([*dump, index], check=True, capture_output=True, text=True).stdout
+    assert text.startswith("superblock blocks=")
+    data = subprocess.run([*dump, index, "--json"], check=True, capture_output=True).stdout
+    assert json.loads(data) == {"file": str(index), "lines": text.splitlines()}
+    refused = subprocess.run([*dump, tar, "--json"], check=False, capture_output=True)
+    assert refused.returncode == 1
+    assert json.loads(refused.stdout)["error"].startswith("erofs-")

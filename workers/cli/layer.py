@@ -102,3 +102,31 @@ def build(ctx: click.Context, /, files: tuple[Path, ...], as_json: bool, **optio
     report = json_report() if as_json else text_report()
     if not build_files(files, request, report):
         ctx.exit(1)
+
+
+@command.command("dump")
+@click.argument("file", type=click.Path(path_type=Path, exists=True, dir_okay=False))
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object: file and lines.")
+@click.pass_context
+def dump(ctx: click.Context, /, file: Path, as_json: bool) -> None:
+    """Print the index FILE (NAME.index.erofs) as text, one line an inode.
+
+    Two indexes that differ are compared best with diff over their dumps.
+
+    Exit status 1: FILE is no index.
+    """
+    import json
+
+    from workers.formats.erofs.dump import dump as lines_of
+    from workers.formats.errors import FormatError
+
+    try:
+        lines = list(lines_of(file.read_bytes()))
+    except FormatError as error:
+        if as_json:
+            refusal = {"file": str(file), "error": error.code, "detail": str(error)}
+            click.echo(json.dumps(refusal))
+        else:
+            click.echo(f"refused: {file}: {error} [{error.code}]", err=True)
+        ctx.exit(1)
+    click.echo(json.dumps({"file": str(file), "lines": lines}) if as_json else "\n".join(lines))
