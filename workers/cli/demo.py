@@ -30,7 +30,10 @@ def command(folder: Path | None, quick: bool, timeout: float, as_json: bool) -> 
     makes a two-platform image from this machine's files, pushes it with skopeo, waits, and prints
     each layer's index, tree, signature and root hash. Everything is stopped at the end.
     """
+    from app.observability import logging
     from workers.demo import run
+
+    logging.configure(level="WARNING")
 
     with ExitStack() as stack:
         if folder is None:

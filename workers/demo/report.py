@@ -14,16 +14,15 @@ from workers.demo.attached import AttachedBundle
 def print_bundles(console: Console, bundles: Sequence[AttachedBundle]) -> None:
     """Print one table for each platform."""
     for bundle in bundles:
-        table = Table(
-            title=f"{bundle.platform}  {bundle.subject}",
-            caption=f"bundle {bundle.manifest.digest}, found {bundle.seconds:.1f} s after the push",
-            title_justify="left",
-            caption_justify="left",
+        console.print(f"\n[bold]{bundle.platform}[/]  {bundle.subject}", soft_wrap=True)
+        console.print(
+            f"bundle {bundle.manifest.digest}, found {bundle.seconds:.1f} s after the push",
+            soft_wrap=True,
         )
-        table.add_column("layer", no_wrap=True)
+        table = Table("layer")
         for name in ("compressed", "index", "tree", "signature"):
             table.add_column(name, justify="right", no_wrap=True)
-        table.add_column("root hash", overflow="fold", min_width=32)
+        table.add_column("root hash", overflow="fold")
         for one in bundle.layers:
             table.add_row(
                 one.layer.digest[7:19],
@@ -37,14 +36,15 @@ def print_bundles(console: Console, bundles: Sequence[AttachedBundle]) -> None:
 
 
 def print_timings(console: Console, timings: Mapping[str, Mapping[str, float]]) -> None:
-    """Print the seconds that each unit of work spent in each phase."""
+    """Print the seconds that each unit spent in each phase, without the CPU time of its threads."""
     if not timings:
         return
-    phases = sorted({phase for one in timings.values() for phase in one})
-    table = Table(title="seconds by phase, as the ledger has them", title_justify="left")
+    phases = sorted({p for one in timings.values() for p in one if not p.startswith("cpu-")})
+    console.print("\nseconds by phase, as the ledger has them")
+    table = Table()
     table.add_column("work", no_wrap=True)
     for phase in phases:
-        table.add_column(phase, justify="right")
+        table.add_column(phase, justify="right", no_wrap=True)
     for name, one in timings.items():
         table.add_row(name, *(f"{one[p]:.2f}" if p in one else "" for p in phases))
     console.print(table)

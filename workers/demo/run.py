@@ -15,12 +15,14 @@ from app.errors import ConfigurationError
 from app.registry.coordination import LocalCoordination
 from app.registry.factory import open_registry
 from app.registry.protocols import Registry
-from workers.demo import attached, image, processes, report
+from workers.demo import attached, image, processes, report, timings
 from workers.supervisor import first_start
 from workers.supervisor.supervisor import Supervisor
 
 REPOSITORY = "demo/app"
 TAG = "1.0"
+#: Columns of tables that go to a file or a pipe: a root hash fits on one line.
+_PLAIN_WIDTH = 132
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +35,8 @@ class Outcome:
     def print(self) -> None:
         """Print tables to standard output."""
         console = Console()
+        if not console.is_terminal:
+            console.width = _PLAIN_WIDTH
         report.print_bundles(console, self.bundles)
         report.print_timings(console, self.timings)
 
@@ -101,4 +105,4 @@ def _push_and_wait(
             bundles.append(attached.read(registry, REPOSITORY, platform, subject, found, seconds))
     finally:
         registry.close()
-    return Outcome(bundles, {})
+    return Outcome(bundles, timings.read(folder / "state" / "redis"))

@@ -97,7 +97,7 @@ def configure(directory: Path) -> tuple[ChildSpec, str]:
     file.write_text(
         _CONFIGURATION.format(port=port, password=password, directory=directory.resolve())
     )
-    url = f"redis://:{password}@127.0.0.1:{port}/0"
+    url = url_of(directory)
     spec = ChildSpec(
         name="redis",
         argv=(find_server(), str(file)),
@@ -106,6 +106,13 @@ def configure(directory: Path) -> tuple[ChildSpec, str]:
         log=directory / "redis.log",
     )
     return spec, url
+
+
+def url_of(directory: Path) -> str:
+    """URL of the Redis that ``configure`` set up last in a folder."""
+    lines = (directory / "redis.conf").read_text().splitlines()
+    options = dict(line.split(" ", 1) for line in lines if " " in line)
+    return f"redis://:{options['requirepass']}@127.0.0.1:{options['port']}/0"
 
 
 def answers(url: str) -> bool:

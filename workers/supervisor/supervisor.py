@@ -1,9 +1,9 @@
 """Starts children in order, restarts those that exit, stops all in reverse order.
 
-Later children need earlier ones, so a child starts only when its predecessors are ready, unless its
-spec says that it does not need them. A child that keeps exiting is restarted after 1, 2, 4 ... 30 seconds; one that stays up for a minute is
-stable again. A child that exits before it was ever ready ends everything: a wrong configuration
-does not get better by repetition.
+Later children need earlier ones, so a child starts only when its predecessors are ready, unless
+its spec says that it does not need them. A child that keeps exiting is restarted after 1, 2, 4 ...
+30 seconds; one that stays up for a minute is stable again. A child that exits before it was ever
+ready ends everything: a wrong configuration does not get better by repetition.
 """
 
 from __future__ import annotations
