@@ -45,3 +45,6 @@ bench: dev ## Side-by-side benchmark against mkfs.erofs + veritysetup (out/bench
 conformance: dev ## Vectors, random archives and real layers against the real mkfs.erofs, in figures
 	@.ci/packages zstd && .ci/get-erofs-utils .cache/erofs-utils
 	@.venv/bin/python -m tests.conformance.report
+
+fuzz: dev ## Coverage-guided fuzzing of every parser, SECONDS=60 for each
+	@.venv/bin/python -m tests.fuzz.run --seconds $(or $(SECONDS),60)
