@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from app.errors import ConfigurationError, SigningRefused
@@ -57,7 +58,7 @@ def check_fit(chain: CertificateChain, now: datetime, *, allow_ecdsa: bool = Fal
     """Raise ``SigningRefused`` with every reason why this certificate may not sign now."""
     reasons = list(unfit_reasons(chain.leaf, now))
     reasons += [finding.message for finding in key_findings(chain.leaf.public_key())]
-    if not allow_ecdsa and not _is_rsa(chain.leaf):
+    if not allow_ecdsa and not is_rsa(chain.leaf):
         reasons.append("the key is not RSA; the option allow_ecdsa permits it")
     for one, issuer in zip((chain.leaf, *chain.intermediates), chain.intermediates, strict=False):
         if not issued_by(one, issuer):
@@ -104,5 +105,6 @@ def issued_by(certificate: x509.Certificate, issuer: x509.Certificate) -> bool:
     return True
 
 
-def _is_rsa(certificate: x509.Certificate) -> bool:
-    return type(certificate.public_key()).__name__.endswith("RSAPublicKey")
+def is_rsa(certificate: x509.Certificate) -> bool:
+    """Whether the certificate's key is an RSA key."""
+    return isinstance(certificate.public_key(), rsa.RSAPublicKey)
