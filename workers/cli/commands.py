@@ -9,8 +9,11 @@ import click
 
 #: Command -> (module that holds it, one line for ``--help``). Modules expose ``command``.
 COMMANDS: Mapping[str, tuple[str, str]] = {
+    "convert": ("workers.cli.convert", "Convert an image here and now, without the service."),
     "demo": ("workers.cli.demo", "Push a real image to a real registry, show what is attached."),
+    "inspect": ("workers.cli.inspect", "Show an image's layers and what is attached to it."),
     "layer": ("workers.cli.layer", "Build a layer's index and hash tree from a local file."),
+    "node": ("workers.cli.node", "Fill containerd's layer cache with verified layers."),
     "prune": ("workers.cli.prune", "Remove our bundles that nobody needs any more."),
     "rules": ("workers.cli.rules", "Check the configuration; ask which rule decides."),
     "sweep": ("workers.cli.sweep", "Find images whose bundles are missing, and queue them."),

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import Literal
 
 from app.oci.descriptor import Descriptor
-from app.registry.protocols import Registry
+from app.registry.protocols import Fetcher, Pusher, Registry
 from app.registry.sources import FileSource
 from workers.conversion.spool import Spool
 
@@ -34,15 +34,25 @@ def bring(
         if registry.mount_blob(repository, blob.digest, origin):
             how = "mounted" if how == "reused" else how
         else:
-            _copy(registry, repository, origin, blob, spool)
+            copy_blob(registry, origin, registry, repository, blob, spool)
             how = "copied"
     return how
 
 
-def _copy(registry: Registry, repository: str, origin: str, blob: Descriptor, spool: Spool) -> None:
+def copy_blob(
+    source: Fetcher,
+    source_repository: str,
+    target: Pusher,
+    repository: str,
+    blob: Descriptor,
+    spool: Spool,
+) -> None:
+    """Download a blob into the spool and upload it, unless it is there. Raises registry errors."""
+    if target.blob_exists(repository, blob.digest):
+        return
     with spool.reserve(blob.size) as lease:
         file = lease.create("copy")
-        with registry.fetch_blob(origin, blob) as chunks:
+        with source.fetch_blob(source_repository, blob) as chunks:
             for chunk in chunks:
                 file.append(chunk)
-        registry.push_blob(repository, blob, FileSource(file.path))
+        target.push_blob(repository, blob, FileSource(file.path))

@@ -1,0 +1,147 @@
+"""``verilayer convert`` and ``inspect`` against a real registry and an OCI layout."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner
+
+from app.registry.protocols import Registry
+from tests.support.certificates import identity
+from tests.support.images import PushedImage, layer_tar, push_attestation, push_image, push_index
+from tests.support.pipeline import BUNDLE
+from tests.support.registries import RunningRegistry, docker_registry
+from tests.support.tarmaker import END, header, padded
+from workers.cli.commands import main
+
+pytestmark = pytest.mark.real
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningRegistry]:
+    with docker_registry(tmp_path_factory.mktemp("convert")) as running:
+        yield running
+
+
+@pytest.fixture
+def registry(server: RunningRegistry) -> Iterator[Registry]:
+    client = server.open()
+    yield client
+    client.close()
+
+
+@pytest.fixture
+def key(tmp_path: Path) -> list[str]:
+    private, certificate = identity().write(tmp_path)
+    return ["--key", str(private), "--certificate", str(certificate)]
+
+
+def run(tmp_path: Path, *arguments: str, status: int = 0) -> list[dict[str, Any]]:
+    result = CliRunner().invoke(
+        main, [*arguments, "--json"], env={"VERILAYER_STATE_DIR": str(tmp_path / "state")}
+    )
+    assert result.exit_code == status, result.output
+    return [json.loads(line) for line in result.stdout.splitlines()]
+
+
+def image_of(registry: Registry, repository: str, *seeds: int) -> PushedImage:
+    return push_image(registry, repository, [layer_tar(seed) for seed in seeds], tag="1")
+
+
+def test_an_index_is_converted_and_again_is_present(
+    server: RunningRegistry, registry: Registry, key: list[str], tmp_path: Path
+) -> None:
+    images = {
+        name: push_image(registry, "cli/app", [layer_tar(1), layer_tar(seed)], architecture=name)
+        for name, seed in (("amd64", 2), ("arm64", 3))
+    }
+    attestation = push_attestation(registry, "cli/app")
+    push_index(registry, "cli/app", "1", images, attestation)
+    reference = f"{server.host}/cli/app:1"
+    lines = run(tmp_path, "convert", reference, *key)
+    assert [(one["platform"], one["state"], one["reason"]) for one in lines] == [
+        ("linux/amd64", "attached", ""),
+        ("linux/arm64", "attached", ""),
+        ("unknown/unknown", "skipped", "attestation"),
+    ]
+    for image, line in zip(images.values(), lines, strict=False):
+        (bundle,) = registry.list_referrers("cli/app", image.digest, BUNDLE)
+        assert [one["digest"] for one in line["bundles"]] == [bundle.digest]
+    again = run(tmp_path, "convert", reference, *key)
+    assert [one["state"] for one in again] == ["present", "present", "skipped"]
+    assert [one["bundles"][0]["digest"] for one in again[:2]] == [
+        one["bundles"][0]["digest"] for one in lines[:2]
+    ]
+
+
+def test_a_dry_run_publishes_nothing(
+    server: RunningRegistry, registry: Registry, key: list[str], tmp_path: Path
+) -> None:
+    image = image_of(registry, "cli/dry", 10)
+    (line,) = run(tmp_path, "convert", f"{server.host}/cli/dry:1", "--dry-run", *key)
+    assert line["state"] == "built"
+    assert not registry.blob_exists("cli/dry", line["layers"][0]["index_digest"])
+    assert registry.list_referrers("cli/dry", image.digest) == []
+
+
+def test_to_a_layout_and_from_it(
+    server: RunningRegistry, registry: Registry, key: list[str], tmp_path: Path
+) -> None:
+    image = image_of(registry, "cli/layout", 20, 21)
+    layout = tmp_path / "layout"
+    (line,) = run(
+        tmp_path, "convert", f"{server.host}/cli/layout:1", "--to-layout", str(layout), *key
+    )
+    assert line["state"] == "attached"
+    assert registry.list_referrers("cli/layout", image.digest) == []
+    (again,) = run(tmp_path, "convert", f"oci:{layout}:1", *key)
+    assert again["state"] == "present"
+    assert again["bundles"][0]["digest"] == line["bundles"][0]["digest"]
+    described = json.loads(
+        CliRunner().invoke(main, ["inspect", f"oci:{layout}:1", "--json"]).stdout
+    )
+    (one,) = described["manifests"]
+    assert one["platform"] == "linux/amd64"
+    (referrer,) = one["referrers"]
+    assert referrer["profile"] == "containerd-erofs"
+    assert [facts["root_hash"] for facts in referrer["layers"].values()] == [
+        layer["root_hash"] for layer in line["layers"]
+    ]
+
+
+def test_a_lossy_image_is_skipped_and_an_unsigned_one_refused(
+    server: RunningRegistry, registry: Registry, key: list[str], tmp_path: Path
+) -> None:
+    lossy = header(b"old", b"\0", size=3) + padded(b"abc") + END
+    push_image(registry, "cli/lossy", [lossy], tag="1")
+    (line,) = run(tmp_path, "convert", f"{server.host}/cli/lossy:1", *key)
+    assert (line["state"], line["reason"]) == ("skipped", "lossy")
+    image_of(registry, "cli/unsigned", 30)
+    (line,) = run(tmp_path, "convert", f"{server.host}/cli/unsigned:1", status=1)
+    assert (line["state"], line["reason"]) == ("failed", "configuration")
+    (line,) = run(tmp_path, "convert", f"{server.host}/cli/unsigned:1", "--profile", "verilayer")
+    assert line["state"] == "attached"
+
+
+def test_an_absent_image_is_a_registry_failure(server: RunningRegistry, tmp_path: Path) -> None:
+    run(tmp_path, "convert", f"{server.host}/cli/absent:1", status=4)
+
+
+def test_text_names_layers_and_bundles(
+    server: RunningRegistry, registry: Registry, key: list[str], tmp_path: Path
+) -> None:
+    image = image_of(registry, "cli/text", 40)
+    reference = f"{server.host}/cli/text:1"
+    state = {"VERILAYER_STATE_DIR": str(tmp_path / "state")}
+    result = CliRunner().invoke(main, ["convert", reference, *key], env=state)
+    assert result.exit_code == 0, result.output
+    assert f"linux/amd64  {image.digest}  attached" in result.stdout
+    assert "containerd-erofs: attached sha256:" in result.stdout
+    shown = CliRunner().invoke(main, ["inspect", reference])
+    assert shown.exit_code == 0
+    assert "containerd-erofs" in shown.stdout
+    assert str(image.layers[0].digest) in shown.stdout
