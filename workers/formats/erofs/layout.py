@@ -40,12 +40,16 @@ _DOTS: Final = (b".", b"..")
 
 def chunk_bits(size: int) -> int:
     """log2 of the chunk size in blocks for a file of ``size`` > 0 bytes; one chunk up to 1 TiB."""
-    bits = (size - 1).bit_length()
-    return min(max(bits, BLOCK_BITS), BLOCK_BITS + 31) - BLOCK_BITS
+    if size <= BLOCK:
+        return 0
+    bits = (size - 1).bit_length() - BLOCK_BITS
+    return bits if bits < 31 else 31
 
 
 def chunk_count(size: int) -> int:
     """Chunk records of a file of ``size`` > 0 bytes."""
+    if size <= 1 << 40:
+        return 1
     shift = chunk_bits(size) + BLOCK_BITS
     return (size + (1 << shift) - 1) >> shift
 
