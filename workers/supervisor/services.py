@@ -13,7 +13,9 @@ from pathlib import Path
 from app.observability.exposition import MULTIPROCESS_VARIABLE
 from workers.supervisor.child import ChildSpec
 
-#: Redelivery makes an interrupted layer safe, so a stop need not wait for the largest one.
+#: TERM lets a worker finish what it runs and ends it as soon as that is done. (QUIT would start
+#: Celery's soft shutdown, which sleeps its whole time: right in a cluster, long for a person.) What
+#: takes longer is killed; its lease ends, and the next start takes it up again.
 WORKER_STOP_TIMEOUT = 40.0
 
 
@@ -69,11 +71,7 @@ def worker(service: Service) -> ChildSpec:
     """All queues in one Celery worker; ready once its first heartbeat is written."""
     heartbeat = service.state / "worker-heartbeat"
     heartbeat.unlink(missing_ok=True)
-    environment = service.environment() | {
-        "VERILAYER_HEARTBEAT_FILE": str(heartbeat.resolve()),
-        # TERM means: finish within the soft shutdown time, give the rest back.
-        "REMAP_SIGTERM": "SIGQUIT",
-    }
+    environment = service.environment() | {"VERILAYER_HEARTBEAT_FILE": str(heartbeat.resolve())}
     return ChildSpec(
         name="worker",
         argv=(
