@@ -1,7 +1,7 @@
 .DEFAULT_GOAL := help
 # Two processes on two cores; tests that share something expensive name an xdist_group.
 PYTEST_ARGS ?= -n auto --dist loadgroup
-.PHONY: help setup dev run demo test check images manifests docs bench conformance fuzz
+.PHONY: help setup dev run demo test check images manifests docs bench bench-webhooks conformance fuzz
 
 help: ## Show these commands
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 26
@@ -41,6 +41,11 @@ demo: setup ## The main job on a real registry and image, shown layer by layer
 bench: dev ## Side-by-side benchmark against mkfs.erofs + veritysetup (out/bench.json, out/bench.png)
 	@.ci/packages zstd cryptsetup-bin && .ci/get-erofs-utils .cache/erofs-utils
 	@.venv/bin/python -m tests.bench.bench $(BENCH_ARGS)
+	@$(MAKE) --no-print-directory bench-webhooks
+
+bench-webhooks: dev ## Latency of the webhook endpoint at 500 deliveries a second
+	@.ci/packages redis-server
+	@.venv/bin/python tests/bench/webhooks.py $(WEBHOOK_BENCH_ARGS)
 
 conformance: dev ## Vectors, random archives and real layers against the real mkfs.erofs, in figures
 	@.ci/packages zstd && .ci/get-erofs-utils .cache/erofs-utils
@@ -48,3 +53,4 @@ conformance: dev ## Vectors, random archives and real layers against the real mk
 
 fuzz: dev ## Coverage-guided fuzzing of every parser, SECONDS=60 for each
 	@.venv/bin/python -m tests.fuzz.run --seconds $(or $(SECONDS),60)
+	@.venv/bin/python tests/fuzz/webhook_parsers.py all -max_total_time=$(or $(SECONDS),60)

@@ -1,6 +1,6 @@
-"""Coverage-guided fuzzing of one webhook parser.
+"""Coverage-guided fuzzing of the webhook parsers, each or all in turn.
 
-    python tests/fuzz/webhook_parsers.py DIALECT [libFuzzer options, such as -max_total_time=60]
+    python tests/fuzz/webhook_parsers.py DIALECT|all [libFuzzer options, such as -max_total_time=60]
 
 Invariant: any bytes give valid pushes and known reasons, or a ``DeliveryRefused``; never another
 exception. The corpus starts from the deliveries of the table tests.
@@ -8,6 +8,7 @@ exception. The corpus starts from the deliveries of the table tests.
 
 from __future__ import annotations
 
+import subprocess
 import sys
 import tempfile
 from pathlib import Path
@@ -21,11 +22,32 @@ with atheris.instrument_imports(include=["app.webhooks"]):
     from tests.support.webhook_invariants import check_parser
 
 
+def every(options: list[str]) -> int:
+    """Fuzz every parser in a process of its own; 1 when one found something."""
+    failed = []
+    for dialect in PARSERS:
+        done = subprocess.run(
+            [sys.executable, __file__, dialect, "-verbosity=0", "-print_final_stats=1", *options],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        stats = [line for line in done.stderr.splitlines() if "number_of_executed" in line]
+        print(f"fuzz: {dialect} {' '.join(stats)}", flush=True)
+        if done.returncode:
+            failed.append(dialect)
+            print(done.stderr[-3000:], flush=True)
+    print(f"fuzz: findings in {', '.join(failed)}" if failed else "fuzz: nothing found")
+    return 1 if failed else 0
+
+
 def main() -> None:
     """Run until a failure or libFuzzer's limit."""
+    if sys.argv[1:2] == ["all"]:
+        sys.exit(every(sys.argv[2:]))
     dialect = next((name for name in PARSERS if name == sys.argv[1:2][0]), None)
     if dialect is None:
-        sys.exit(f"usage: {sys.argv[0]} {{{','.join(PARSERS)}}} [options]")
+        sys.exit(f"usage: {sys.argv[0]} {{all,{','.join(PARSERS)}}} [options]")
     headers = next(
         (dict(c.delivery.headers) for c in CASES if c.dialect == dialect and c.events),
         dict(READING_HEADERS.get(dialect, {})),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -37,9 +37,13 @@ class WebhookService:
 
 @contextmanager
 def webhook_service(
-    directory: Path, config: str, server: RedisServer, environment: dict[str, str] | None = None
+    directory: Path,
+    config: str,
+    server: RedisServer,
+    environment: dict[str, str] | None = None,
+    options: Sequence[str] = (),
 ) -> Iterator[WebhookService]:
-    """Run the API with ``config`` until the block ends."""
+    """Run the API with ``config`` until the block ends; ``options`` are uvicorn's."""
     port = free_port()
     path = directory / "verilayer.yaml"
     path.write_text(config)
@@ -47,7 +51,7 @@ def webhook_service(
     with running(
         [
             *(sys.executable, "-m", "uvicorn", "--factory", "app.main:from_environment"),
-            *("--port", str(port), "--no-proxy-headers"),
+            *("--port", str(port), "--no-proxy-headers", *options),
         ],
         f"http://127.0.0.1:{port}/healthz",
         log,
