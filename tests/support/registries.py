@@ -94,12 +94,17 @@ def docker_registry(
     notify: str | None = None,
     notify_headers: Mapping[str, str] | None = None,
     delete: bool = True,
+    access_log: bool = False,
 ) -> Iterator[RunningRegistry]:
-    """Start a registry that stores below ``root`` and notifies ``notify``; stop it at the end."""
+    """Start a registry that stores below ``root`` and notifies ``notify``; stop it at the end.
+
+    With ``access_log`` each request is a line of ``<its root>/log``.
+    """
     root = root / f"registry-{flavour}-{free_port()}"
     root.mkdir(parents=True)
     port = free_port()
     document = _document(root, port, auth, delete=delete)
+    document["log"]["accesslog"]["disabled"] = not access_log
     if notify:
         headers = {name: [value] for name, value in (notify_headers or {}).items()}
         document["notifications"] = {

@@ -1,0 +1,221 @@
+"""Images that can run, pushed to a real registry and converted by the project's own code."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import io
+import random
+import tarfile
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import zstandard
+
+from app.config.model import BuildConfig, Defaults, ProfileName
+from app.oci import mediatypes
+from app.oci.descriptor import Descriptor
+from app.oci.digest import DiffID, Digest
+from app.oci.manifest import RawManifest, encode
+from app.registry.coordination import LocalCoordination
+from app.registry.protocols import Registry
+from app.registry.sources import BytesSource
+from tests.support.tools import require
+from workers.artifacts.materialization import SignedRoot
+from workers.conversion.image import Sign, attach, compose_all, materialize, read_plan
+from workers.conversion.remote_layer import (
+    build_remote_layer,
+    facts_of,
+    layer_options,
+    push_built,
+)
+from workers.conversion.spool import Spool
+from workers.publication.publish import Published
+from workers.signing.signer import Pkcs7Signer
+
+APPLETS = ("sh", "cat", "find", "id", "sha256sum", "sort", "stat", "readlink")
+
+
+@dataclass(slots=True)
+class TarLayer:
+    """A layer under construction: names as in the tar, whiteouts included."""
+
+    compression: str = "gzip"
+    _out: io.BytesIO = field(default_factory=io.BytesIO)
+    _tar: tarfile.TarFile = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._tar = tarfile.TarFile(fileobj=self._out, mode="w", format=tarfile.PAX_FORMAT)
+
+    def add(
+        self,
+        name: str,
+        content: bytes | None = None,
+        *,
+        mode: int = 0o644,
+        uid: int = 0,
+        link: str | None = None,
+        hard: bool = False,
+    ) -> TarLayer:
+        """Add a file, a link (``link``), or a directory (neither)."""
+        entry = tarfile.TarInfo(name)
+        entry.mode, entry.uid, entry.gid, entry.mtime = mode, uid, uid, 1_700_000_000
+        if link is not None:
+            entry.type, entry.linkname = tarfile.LNKTYPE if hard else tarfile.SYMTYPE, link
+        elif content is None:
+            entry.type, entry.mode = tarfile.DIRTYPE, mode if mode != 0o644 else 0o755
+        else:
+            entry.size = len(content)
+        self._tar.addfile(entry, io.BytesIO(content or b""))
+        return self
+
+    def tar(self) -> bytes:
+        """Return the finished tar."""
+        self._tar.close()
+        return self._out.getvalue()
+
+
+@dataclass(frozen=True, slots=True)
+class PushedImage:
+    """An image in a registry."""
+
+    reference: str
+    repository: str
+    manifest: Digest
+    layers: tuple[Descriptor, ...]
+    diff_ids: tuple[DiffID, ...]
+    tars: tuple[bytes, ...]
+
+
+def runnable_layers(seed: int = 0) -> list[TarLayer]:
+    """Three layers: busybox, changes with whiteouts over it, an uncompressed last one."""
+    noise = random.Random(seed)
+    base = TarLayer("gzip").add("bin").add("bin/busybox", busybox(), mode=0o755)
+    for applet in APPLETS:
+        base.add(f"bin/{applet}", link="bin/busybox", hard=True, mode=0o755)
+    for name in ("proc", "sys", "dev", "tmp", "run", "etc", "data", "data/deep"):
+        base.add(name)
+    base.add("etc/passwd", b"root:x:0:0:root:/:/bin/sh\nweb:x:1234:1234::/:/bin/sh\n")
+    base.add("etc/gone", b"to be deleted").add("data/old", b"old").add("data/deep/old", b"old")
+    base.add("hello", b"from the first layer\n")
+    change = TarLayer("zstd").add("etc").add("etc/.wh.gone", b"").add("data")
+    change.add("data/.wh..wh..opq", b"").add("data/new", noise.randbytes(300_000), uid=1234)
+    change.add("data/odd", b"x" * 513, mode=0o4711).add("data/empty", b"")
+    change.add("data/link", link="new", mode=0o777)
+    return [base, change, TarLayer("").add("hello", f"hello from layer three, {seed}\n".encode())]
+
+
+def busybox() -> bytes:
+    """The statically linked busybox of this machine."""
+    return Path(require("busybox")).read_bytes()
+
+
+def push_image(
+    registry: Registry, repository: str, layers: Sequence[TarLayer], tag: str = "1"
+) -> PushedImage:
+    """Push layers as an image whose command prints ``/hello``."""
+    tars = [layer.tar() for layer in layers]
+    diff_ids = tuple(DiffID(Digest.of(tar)) for tar in tars)
+    stack = tuple(
+        _push(registry, repository, _packed(tar, layer.compression), _media_type(layer.compression))
+        for tar, layer in zip(tars, layers, strict=True)
+    )
+    config = encode(
+        {
+            "architecture": "amd64",
+            "os": "linux",
+            "config": {"Cmd": ["/bin/cat", "/hello"], "Env": ["PATH=/bin"]},
+            "rootfs": {"type": "layers", "diff_ids": list(diff_ids)},
+        }
+    )
+    manifest = RawManifest(
+        mediatypes.OCI_MANIFEST,
+        encode(
+            {
+                "schemaVersion": 2,
+                "mediaType": mediatypes.OCI_MANIFEST,
+                "config": _push(registry, repository, config, mediatypes.OCI_CONFIG).wire(),
+                "layers": [each.wire() for each in stack],
+            }
+        ),
+    )
+    registry.push_manifest(repository, manifest, tag)
+    reference = f"{registry.host}/{repository}:{tag}"
+    return PushedImage(reference, repository, manifest.digest, stack, diff_ids, tuple(tars))
+
+
+def convert_image(
+    registry: Registry,
+    image: PushedImage,
+    spool: Path,
+    *,
+    signer: Pkcs7Signer | None,
+    profiles: tuple[ProfileName, ...] = ("containerd-erofs",),
+) -> list[Published]:
+    """Build every layer and attach the bundles, as the service's tasks do one by one."""
+    build, plan = BuildConfig(), read_plan(registry, image.repository, image.manifest)
+    sign: Sign = _signing(signer)
+    layers = []
+    for planned in plan.layers:
+        with build_remote_layer(
+            registry, image.repository, planned.descriptor, planned.diff_id,
+            layer_options(build, planned.descriptor), Spool(spool, 4 << 30),
+            cancelled=lambda: False, progress=lambda phase, done, size: None,
+        ) as built:  # fmt: skip
+            push_built(registry, image.repository, built)
+            facts = facts_of(built)
+        layers.append(
+            materialize(
+                planned, facts, build.builder_version, build.padding, sign,
+                single_device="verilayer" in profiles,
+            )
+        )  # fmt: skip
+    bundles = compose_all(plan, profiles, layers)
+    return attach(registry, LocalCoordination(), image.repository, bundles, Defaults(), force=True)
+
+
+def _signing(signer: Pkcs7Signer | None) -> Sign:
+    if signer is None:
+        return lambda evidence: SignedRoot(evidence.root_hash)
+    return lambda evidence: SignedRoot(evidence.root_hash, signer.sign(evidence.root_hash))
+
+
+def merged_files(tars: Sequence[bytes]) -> dict[str, str]:
+    """Path -> sha256 of what an image shows: an independent reading of image-spec layer.md."""
+    files: dict[str, str] = {}
+    for data in tars:
+        added: dict[str, str] = {}
+        with tarfile.open(fileobj=io.BytesIO(data)) as tar:
+            for entry in tar:
+                folder, _, name = f"/{entry.name}".rpartition("/")
+                if name == ".wh..wh..opq":
+                    files = {k: v for k, v in files.items() if not k.startswith(f"{folder}/")}
+                elif name.startswith(".wh."):
+                    gone = f"{folder}/{name[4:]}"
+                    files = {
+                        k: v for k, v in files.items() if k != gone and not k.startswith(f"{gone}/")
+                    }
+                elif entry.isreg() or entry.islnk():
+                    content = tar.extractfile(entry)
+                    assert content is not None
+                    added[f"{folder}/{name}"] = hashlib.sha256(content.read()).hexdigest()
+        files |= added
+    return files
+
+
+def _push(registry: Registry, repository: str, data: bytes, media_type: str) -> Descriptor:
+    blob = Descriptor(media_type=media_type, digest=Digest.of(data), size=len(data))
+    registry.push_blob(repository, blob, BytesSource(data))
+    return blob
+
+
+def _packed(tar: bytes, compression: str) -> bytes:
+    if compression == "gzip":
+        return gzip.compress(tar, 6, mtime=0)
+    return zstandard.ZstdCompressor().compress(tar) if compression == "zstd" else tar
+
+
+def _media_type(compression: str) -> str:
+    suffix = f"+{compression}" if compression else ""
+    return f"application/vnd.oci.image.layer.v1.tar{suffix}"

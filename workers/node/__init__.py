@@ -1,0 +1,1 @@
+"""The node's side: verified layers, put where containerd looks before it downloads."""
