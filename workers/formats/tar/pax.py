@@ -192,6 +192,8 @@ class PaxParser:
         decoded = decode_base64(value) if standard else decode_reversed_base64(value)
         if decoded is None:
             raise self._error("xattr-malformed", "a LIBARCHIVE.xattr value is not base64")
+        if decoded and not standard:
+            self._warnings.add("xattr-garbled", state.path or b"", self._offset)
         self._xattr(unquote(name), decoded, state)
 
     def _error(self, code: str, message: str) -> FormatError:

@@ -48,6 +48,7 @@ KINDS: Final[dict[str, str]] = {
     "xattr-area": "an inode's xattrs do not fit the image's 16-bit count",
     "xattr-duplicate": "an inode holds the same xattr name twice",
     "xattr-dropped": "this builder version drops an xattr",
+    "xattr-garbled": "this builder version decodes an xattr's base64 wrongly",
     "xattr-on-link": "xattrs of a hard link header that its target lacks are dropped",
     "nanoseconds": "the fraction of an mtime is lost or misread",
     "number-truncated": "an owner number is cut to 32 bits",
