@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -41,8 +42,7 @@ class Request:
 
 def build_files(files: Sequence[Path], request: Request, report: Report) -> bool:
     """Build each file; returns whether none was refused."""
-    folder = request.spool or Path(tempfile.gettempdir()) / f"verilayer-spool-{os.getuid()}"
-    spool = Spool(folder, _UNBOUNDED)
+    spool = Spool(request.spool or _own_spool(), _UNBOUNDED)
     good = True
     for path in files:
         try:
@@ -50,11 +50,25 @@ def build_files(files: Sequence[Path], request: Request, report: Report) -> bool
         except VerilayerError as error:
             report.refused(str(path), str(error.details.get("reason") or error.code), str(error))
             good = False
+        except BrokenPipeError:  # whoever read the results has gone
+            raise
         except OSError as error:
             what = f"{error.strerror or error}: {error.filename}" if error.filename else str(error)
             report.refused(str(path), "io", what)
             good = False
     return good
+
+
+def _own_spool() -> Path:
+    """A folder that only this user can write; one for all runs, so that orphans are found."""
+    folder = Path(tempfile.gettempdir()) / f"verilayer-spool-{os.getuid()}"
+    with suppress(FileExistsError):
+        folder.mkdir(mode=0o700)
+    status = folder.lstat()
+    if stat.S_ISDIR(status.st_mode) and status.st_uid == os.getuid() and not status.st_mode & 0o077:
+        return folder
+    # Someone else made it: leaves that they could change would give a wrong root hash.
+    return Path(tempfile.mkdtemp(prefix="verilayer-spool-"))
 
 
 def _build(path: Path, request: Request, spool: Spool, report: Report) -> dict[str, Any]:
@@ -67,7 +81,7 @@ def _build(path: Path, request: Request, spool: Spool, report: Report) -> dict[s
     )
     with _opened(path) as file:
         status = os.fstat(file.fileno())
-        size = status.st_size if _is_regular(status.st_mode) else None
+        size = status.st_size if stat.S_ISREG(status.st_mode) else None
         head = file.read(_CHUNK)
         with build_layer(
             _chunks(head, file, report.started(str(path), size)),
@@ -111,10 +125,6 @@ def _facts(
 
 def _text(warning: Any) -> str:
     return f"{warning.kind}: {warning.message} (entry {warning.entry}, offset {warning.offset})"
-
-
-def _is_regular(mode: int) -> bool:
-    return mode & 0o170000 == 0o100000
 
 
 def _opened(path: Path) -> BinaryIO:
