@@ -50,7 +50,7 @@ def run(
     cancelled: Callable[[], bool] | None,
 ) -> BuiltLayer:
     """Do what ``workers.conversion.layer.build_layer`` promises."""
-    lease = spool.reserve(_first_reservation(expected.size, compression, options))
+    lease = spool.reserve(_first_reservation(expected.size, compression, options, spool))
     try:
         one = _Pass(compression, options, expected, lease)
         one.stream(chunks, cancelled or (lambda: False))
@@ -65,10 +65,18 @@ def spool_bytes(tar_size: int) -> int:
     return tar_size // 16 + tar_size // 240 + (1 << 20)
 
 
-def _first_reservation(size: int | None, compression: str, options: LayerOptions) -> int:
-    """What must fit before anything is read; a layer that proves larger reserves more."""
-    tar = (size or 0) * (_USUAL_RATIO if compression else 1)
-    return spool_bytes(min(tar, options.max_uncompressed_bytes))
+def _first_reservation(
+    size: int | None, compression: str, options: LayerOptions, spool: Spool
+) -> int:
+    """What must fit before anything is read; a layer that proves larger reserves more.
+
+    The usual ratio is a guess: it never refuses what a spool could hold at a ratio of 1.
+    """
+    least = spool_bytes(min(size or 0, options.max_uncompressed_bytes))
+    if not compression:
+        return least
+    usual = spool_bytes(min((size or 0) * _USUAL_RATIO, options.max_uncompressed_bytes))
+    return usual if usual <= spool.max_bytes else least
 
 
 #: A piece and what is to be done with it.

@@ -272,6 +272,14 @@ def test_a_layer_whose_spool_cannot_fit_is_refused_before_it_is_read(tmp_path: P
     assert spool.reserved() == 0
 
 
+def test_a_guess_does_not_refuse_what_would_fit(tmp_path: Path) -> None:
+    tar = make_tar([5_000_000])
+    spool = Spool(tmp_path, (1 << 20) + len(tar) // 8)
+    blob = PACK["gzip"](tar)
+    with build(spool, blob, expected=ExpectedLayer(size=len(blob))) as layer:
+        assert layer.tar_size == len(tar)
+
+
 def test_a_layer_that_proves_larger_than_the_spool_is_stopped(tmp_path: Path) -> None:
     spool = Spool(tmp_path, 2 << 20)
     blob = PACK["gzip"](make_tar([0, 50 << 20]))
