@@ -18,6 +18,7 @@ from redis import Redis
 
 from app.errors import BrokerUnavailable
 from app.jobs.scripts import Scripts
+from app.observability import tracing
 from app.webhooks.events import PushEvent
 
 #: How long a delivery id is remembered, in seconds (registries.md section 6: 24 h).
@@ -58,6 +59,8 @@ class IntakeRecord(BaseModel):
     #: Seconds since the epoch.
     received: float
     options: IntakeOptions = IntakeOptions()
+    #: W3C trace context of the delivery; the jobs it leads to continue it.
+    traceparent: str | None = None
     event: PushEvent
 
 
@@ -111,7 +114,7 @@ class RedisIntake:
         """See ``Intake.accept``."""
         if not events:
             return IntakeReceipt(0, 0)
-        received = self._now()
+        received, traceparent = self._now(), tracing.current_traceparent()
         arguments: list[str] = []
         for event in events:
             record = IntakeRecord(
@@ -119,6 +122,7 @@ class RedisIntake:
                 dialect=dialect,
                 received=received,
                 options=options,
+                traceparent=traceparent,
                 event=event,
             )
             seen = f"{registry_id}:{dialect}:{event.delivery_id}" if event.delivery_id else ""

@@ -65,6 +65,8 @@ class WorkRecord(_Record):
     state: JobState = JobState.QUEUED
     #: What is going on inside ``running``: planning, layers, attach; or a layer's phase.
     phase: str = ""
+    #: W3C trace context of what asked for it.
+    traceparent: str | None = None
     attempts: int = 0
     source: Source = "push"
     priority: Priority = "normal"

@@ -9,7 +9,7 @@ import structlog
 
 from app.errors import BrokerUnavailable
 from app.jobs.pending import ClaimedEvent, EventOutcome
-from app.observability import metrics
+from app.observability import metrics, tracing
 from workers.engine.context import WorkerContext
 from workers.engine.expansion import Expansion
 from workers.engine.failures import failure_of
@@ -52,7 +52,8 @@ def _settle(
     known: dict[str, EventOutcome],
 ) -> None:
     try:
-        outcome = _outcome(context, expansion, event, known)
+        with tracing.span("event", traceparent=event.record.traceparent):
+            outcome = _outcome(context, expansion, event, known)
     except BrokerUnavailable:
         # The claim ends by itself, then another worker takes the event.
         raise

@@ -135,6 +135,7 @@ class Expansion:
             updated=now,
             submitted=record.received,
             received=record.received,
+            traceparent=record.traceparent,
         )
 
     def _own(self, registry: str, digest: Digest) -> bool:

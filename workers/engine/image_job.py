@@ -21,7 +21,7 @@ from app.jobs.records import AttachedBundle, Job, JobLayer
 from app.jobs.schedule import Lease
 from app.jobs.state import IllegalTransition
 from app.jobs.store import LeaseLost
-from app.observability import metrics
+from app.observability import logging, metrics, tracing
 from app.oci.digest import Digest
 from app.oci.images import ImagePlan
 from app.registry.protocols import Registry
@@ -46,7 +46,11 @@ def run_image(context: WorkerContext, lease: Lease) -> None:
         log.info("job.not_ours", unit=lease.unit, error=str(error))
         context.engine.schedule.release(lease)
         return
-    with Pulse(context.engine.schedule, lease, context.engine.timing) as pulse:
+    with (
+        logging.bound(job_id=job.id),
+        tracing.span("image", traceparent=job.traceparent, job=job.id),
+        Pulse(context.engine.schedule, lease, context.engine.timing) as pulse,
+    ):
         try:
             _Run(context, job, pulse).run()
         except LeaseLost:

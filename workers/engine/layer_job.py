@@ -12,7 +12,7 @@ from app.jobs.records import Failure, LayerBuild
 from app.jobs.schedule import Lease
 from app.jobs.state import IllegalTransition
 from app.jobs.store import LeaseLost
-from app.observability import metrics
+from app.observability import logging, metrics, tracing
 from app.oci.descriptor import Descriptor
 from workers.conversion.remote_layer import (
     build_remote_layer,
@@ -38,7 +38,11 @@ def run_layer(context: WorkerContext, lease: Lease) -> None:
         log.info("layer.not_ours", unit=lease.unit, error=str(error))
         context.engine.schedule.release(lease)
         return
-    with Pulse(context.engine.schedule, lease, context.engine.timing) as pulse:
+    with (
+        logging.bound(build_id=build.id),
+        tracing.span("layer", traceparent=build.traceparent, build=build.id),
+        Pulse(context.engine.schedule, lease, context.engine.timing) as pulse,
+    ):
         try:
             _build(context, build, pulse)
         except LeaseLost:

@@ -125,6 +125,7 @@ class Layers:
             created=now,
             updated=now,
             submitted=job.submitted,
+            traceparent=job.traceparent,
             layer=layer.digest,
             diff_id=planned.diff_id,
             size=layer.size,
