@@ -36,7 +36,9 @@ def single_device_form(index: bytes) -> bytes:
         for record in reader.chunks(inode):
             block = superblock.device_uniaddr + record.block
             if record.device != 1 or block > 0xFFFF_FFFF:
-                raise FormatError("erofs-data", "a chunk lies outside the tar", offset=record.offset)
+                raise FormatError(
+                    "erofs-data", "a chunk lies outside the tar", offset=record.offset
+                )
             image[record.offset : record.offset + 4] = bytes(4)
             image[record.offset + 4 : record.offset + 8] = block.to_bytes(4, "little")
     at = EROFS_SUPER_OFFSET
