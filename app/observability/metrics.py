@@ -67,7 +67,7 @@ LAYER_BYTES = Counter(
 )
 LAYER_BUILDS = Counter(
     "verilayer_layer_builds_total",
-    "Layers asked for: built, or hit (its build key was already done or under way).",
+    "Layers of jobs: asked (to be built), built, awaited (asked before), hit (built before).",
     ["outcome"],
 )
 LAYER_WARNINGS = Counter(
