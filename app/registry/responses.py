@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 
 from app.errors import (
+    ContentMismatch,
     NotFound,
     RateLimited,
     RegistryError,
@@ -84,6 +85,8 @@ def error_for(status: int, headers: Mapping[str, str], body: bytes, what: str) -
         return NotFound(message)
     if status >= 500 or status in (408, 425):
         return Unavailable(message, status=status, wait=retry_after(headers.get("retry-after")))
+    if status == 400 and {"DIGEST_INVALID", "SIZE_INVALID"} & set(codes):
+        return ContentMismatch(message, status=status)
     if status < 400:
         kind = "redirect" if status >= 300 else "answer"
         return ResponseInvalid(f"{what}: unexpected {kind} ({status})", status=status)

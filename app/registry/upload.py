@@ -55,6 +55,7 @@ class Upload:
         self._chunked = quirks.upload == "chunked"
         self._location: str | None = None
         self._offset = 0
+        self._resumed = False
         self._chunk = quirks.chunk_bytes
 
     def run(self) -> None:
@@ -210,7 +211,7 @@ class Upload:
         have = int(match[2]) + 1 if match and match[1] == "0" and match[2] != "0" else 0
         if not 0 < have <= self._blob.size:
             return 0
-        self._location, self._offset = location, have
+        self._location, self._offset, self._resumed = location, have, True
         self._move(answer)
         return have
 
@@ -235,7 +236,11 @@ class Upload:
         return error.details.get("status") in _TOO_LARGE and self._blob.size > self._chunk
 
     def _session_lost(self, error: VerilayerError) -> bool:
-        """Whether starting again can help: the session is unknown, or our offset is wrong."""
+        """Whether starting again can help: the session is unknown, or what it holds is wrong."""
+        if self._resumed and isinstance(error, ContentMismatch):
+            # The registry may have counted bytes of the broken request that it did not keep.
+            self._resumed, self._location = False, None
+            return True
         if self._location is None or isinstance(error, Unauthorized):
             return False
         return isinstance(error, NotFound) or error.details.get("status") == 416
