@@ -32,6 +32,8 @@ images: dev ## Build both container images with buildah, without an engine (root
 docs: dev ## Write the generated pages and build the site into site/
 	@.venv/bin/python .ci/render-cli-reference > docs/cli.md
 	@.venv/bin/python .ci/render-metrics-reference
+	@.venv/bin/python .ci/render-configuration > docs/configuration.md
+	@.venv/bin/python .ci/render-configuration --schema > docs/verilayer.schema.json
 	@NO_MKDOCS_2_WARNING=1 .venv/bin/mkdocs build --strict
 
 demo: setup ## The main job on a real registry and image, shown layer by layer
@@ -46,6 +48,10 @@ bench: dev ## Side-by-side benchmark against mkfs.erofs + veritysetup (out/bench
 bench-webhooks: dev ## Latency of the webhook endpoint at 500 deliveries a second
 	@.ci/packages redis-server
 	@.venv/bin/python tests/bench/webhooks.py $(WEBHOOK_BENCH_ARGS)
+
+bench-node: dev ## Cold start of a container, with and without verilayer (out/bench-node.json, .png; root)
+	@.ci/packages docker-registry runc zstd && .ci/get-erofs-utils .cache/erofs-utils && .ci/get-containerd
+	@.venv/bin/python -m tests.bench.node $(BENCH_NODE_ARGS)
 
 conformance: dev ## Vectors, random archives and real layers against the real mkfs.erofs, in figures
 	@.ci/packages zstd && .ci/get-erofs-utils .cache/erofs-utils

@@ -8,7 +8,7 @@ import io
 import random
 import tarfile
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import zstandard
@@ -85,7 +85,7 @@ class PushedImage:
     manifest: Digest
     layers: tuple[Descriptor, ...]
     diff_ids: tuple[DiffID, ...]
-    tars: tuple[bytes, ...]
+    tars: tuple[bytes, ...] = ()
 
 
 def runnable_layers(seed: int = 0) -> list[TarLayer]:
@@ -111,21 +111,45 @@ def busybox() -> bytes:
     return Path(require("busybox")).read_bytes()
 
 
+@dataclass(frozen=True, slots=True)
+class PackedLayer:
+    """A layer as a registry stores it."""
+
+    data: bytes
+    compression: str
+    diff_id: DiffID
+
+
 def push_image(
     registry: Registry, repository: str, layers: Sequence[TarLayer], tag: str = "1"
 ) -> PushedImage:
     """Push layers as an image whose command prints ``/hello``."""
     tars = [layer.tar() for layer in layers]
-    diff_ids = tuple(DiffID(Digest.of(tar)) for tar in tars)
-    stack = tuple(
-        _push(registry, repository, _packed(tar, layer.compression), _media_type(layer.compression))
+    packed = [
+        PackedLayer(_packed(tar, layer.compression), layer.compression, DiffID(Digest.of(tar)))
         for tar, layer in zip(tars, layers, strict=True)
+    ]
+    image = push_packed(registry, repository, packed, ["/bin/cat", "/hello"], tag)
+    return replace(image, tars=tuple(tars))
+
+
+def push_packed(
+    registry: Registry,
+    repository: str,
+    layers: Sequence[PackedLayer],
+    command: Sequence[str],
+    tag: str = "1",
+) -> PushedImage:
+    """Push compressed layers as an image; ``tars`` of the result is empty."""
+    stack = tuple(
+        _push(registry, repository, layer.data, _media_type(layer.compression)) for layer in layers
     )
+    diff_ids = tuple(layer.diff_id for layer in layers)
     config = encode(
         {
             "architecture": "amd64",
             "os": "linux",
-            "config": {"Cmd": ["/bin/cat", "/hello"], "Env": ["PATH=/bin"]},
+            "config": {"Cmd": list(command), "Env": ["PATH=/bin"]},
             "rootfs": {"type": "layers", "diff_ids": list(diff_ids)},
         }
     )
@@ -142,7 +166,7 @@ def push_image(
     )
     registry.push_manifest(repository, manifest, tag)
     reference = f"{registry.host}/{repository}:{tag}"
-    return PushedImage(reference, repository, manifest.digest, stack, diff_ids, tuple(tars))
+    return PushedImage(reference, repository, manifest.digest, stack, diff_ids)
 
 
 def convert_image(

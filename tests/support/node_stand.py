@@ -58,6 +58,11 @@ class NodeStand:
         log = (self.server.root / "log").read_text(errors="replace")
         return set(re.findall(r'"GET /v2/\S+/blobs/(sha256:[0-9a-f]{64})\S* HTTP', log))
 
+    def bytes_sent(self) -> int:
+        """Sum of the bodies of all GET answers so far."""
+        log = (self.server.root / "log").read_text(errors="replace")
+        return sum(map(int, re.findall(r'"GET /v2/[^"]*" 20[06] (\d+)', log)))
+
     def forget(self) -> None:
         """Empty the access log."""
         with (self.server.root / "log").open("r+b") as log:
