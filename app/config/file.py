@@ -9,8 +9,8 @@ from typing import Any
 from pydantic import ValidationError
 
 from app.config.environment import from_environment, names_in
-from app.config.model import ServiceConfig
-from app.config.yaml import Document, parse
+from app.config.model import Inconsistent, ServiceConfig
+from app.config.yaml import Document, Location, parse
 from app.errors import ConfigurationError
 
 MAX_FILE_BYTES = 4 << 20
@@ -58,18 +58,25 @@ def parse_config(text: str, name: str) -> ServiceConfig:
 
 def _explain(document: Document, error: ValidationError) -> str:
     found = error.errors(include_url=False, include_input=False)
-    lines = [_line(document, dict(one)) for one in found[:_MOST_ERRORS]]
-    if len(found) > _MOST_ERRORS:
-        lines.append(f"and {len(found) - _MOST_ERRORS} more")
+    lines = [line for one in found for line in _lines(document, dict(one))]
+    if len(lines) > _MOST_ERRORS:
+        lines = [*lines[:_MOST_ERRORS], f"and {len(lines) - _MOST_ERRORS} more"]
     return "\n".join(lines)
 
 
-def _line(document: Document, error: dict[str, Any]) -> str:
+def _lines(document: Document, error: dict[str, Any]) -> list[str]:
     location = tuple(error["loc"])
+    cause = (error.get("ctx") or {}).get("error")
+    if isinstance(cause, Inconsistent):
+        return [_line(document, place, problem) for place, problem in cause.places]
     message = str(error["msg"]).removeprefix("Value error, ")
     if error["type"] == "extra_forbidden":
         message = f"unknown key {location[-1]!r}"
     elif error["type"] == "missing":
         message = f"key {location[-1]!r} is missing"
+    return [_line(document, location, message)]
+
+
+def _line(document: Document, location: Location, message: str) -> str:
     path = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in location)
     return f"{document.where(location)}: {path.removeprefix('.') or 'document'}: {message}"

@@ -1,96 +1,32 @@
 """The configuration document: registries, rules, signers, defaults.
 
 Pure pydantic models; ``app.config.file`` reads YAML into them with errors that point at the line.
-Every field has a default that is safe, or none and must be given.
+Every field has a default that is safe, or none and must be given. The docstring under a field is
+its line in docs/configuration.md and in the JSON Schema.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from fnmatch import fnmatchcase
 from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
+from app.config.admin import AdminConfig as AdminConfig
+from app.config.admin import AdminOidcConfig as AdminOidcConfig
+from app.config.admin import AdminToken as AdminToken
+from app.config.admin import RoleName as RoleName
+from app.config.registry import CredentialsConfig as CredentialsConfig
+from app.config.registry import LimitsConfig as LimitsConfig
+from app.config.registry import QuirksConfig as QuirksConfig
+from app.config.registry import RegistryConfig as RegistryConfig
+from app.config.registry import RegistryId as RegistryId
 from app.config.source import ConfigModel as ConfigModel
 from app.config.source import SecretSource as SecretSource
 from app.config.webhook import Dialect as Dialect
 from app.config.webhook import WebhookConfig as WebhookConfig
 from app.oci.descriptor import Platform
-
-RegistryId = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$")]
-
-
-class CredentialsConfig(ConfigModel):
-    """How to authenticate to a registry.
-
-    ``docker-config`` reads a mounted ``config.json`` with its helpers; ``ecr``, ``acr`` and ``gar``
-    exchange ambient cloud identities and need the extra of that name.
-    """
-
-    kind: Literal["anonymous", "basic", "identity-token", "docker-config", "ecr", "acr", "gar"] = (
-        "anonymous"
-    )
-    username: str | None = None
-    password: SecretSource | None = None
-    docker_config: str | None = None
-    #: ECR: AWS region and account; inferred from the host when absent.
-    region: str | None = None
-    account: str | None = None
-
-
-class QuirksConfig(ConfigModel):
-    """Deviations of a registry from the distribution spec; see docs/registries.md."""
-
-    #: Upload form: one streamed PUT, or PATCH chunks of ``chunk_bytes``.
-    upload: Literal["monolithic", "chunked"] = "monolithic"
-    chunk_bytes: int = Field(default=4 << 20, ge=1 << 16, le=1 << 30)
-    #: Where the upload Location or token realm may point besides the registry's own host.
-    upload_hosts: tuple[str, ...] = ()
-    auth_hosts: tuple[str, ...] = ()
-    #: ``bytes a-b/*`` is refused by ACR, which wants ``a-b``.
-    content_range: Literal["plain", "bytes"] = "plain"
-    #: ``auto`` believes the OCI-Subject header; the others override it.
-    referrers: Literal["auto", "api", "fallback-tag"] = "auto"
-
-
-class LimitsConfig(ConfigModel):
-    """What we ask of a registry at most, over all workers together."""
-
-    requests_per_second: float = Field(default=50.0, gt=0, le=10_000)
-    burst: int = Field(default=100, ge=1)
-    concurrency: int = Field(default=8, ge=1, le=256)
-    repository_concurrency: int = Field(default=4, ge=1, le=256)
-    connect_timeout: float = Field(default=10.0, gt=0)
-    read_timeout: float = Field(default=60.0, gt=0)
-    #: Attempts of a safe request, the first included.
-    attempts: int = Field(default=5, ge=1, le=20)
-
-
-class RegistryConfig(ConfigModel):
-    """One registry we may contact; nothing else is ever contacted."""
-
-    id: RegistryId
-    #: ``https://host[:port]``, or ``http://`` when the operator accepts it.
-    url: str = Field(pattern=r"^https?://[^/@?#]+/?$")
-    #: Host as image references name it, when it differs from the URL's.
-    host: str | None = None
-    credentials: CredentialsConfig = CredentialsConfig()
-    quirks: QuirksConfig = QuirksConfig()
-    limits: LimitsConfig = LimitsConfig()
-    webhook: WebhookConfig | None = None
-    ca_file: str | None = None
-    #: Loopback and private addresses are refused after resolution unless this says otherwise.
-    allow_private_addresses: bool = False
-    #: Robot account we push as; its events are dropped by the loop guard.
-    actor: str | None = None
-    #: Repositories to sweep where the registry has no catalog.
-    repositories: tuple[str, ...] = ()
-
-    @property
-    def reference_host(self) -> str:
-        """Host as image references name it."""
-        return self.host or self.url.split("://", 1)[1].rstrip("/")
-
 
 ProfileName = Literal[
     "containerd-erofs", "azl", "notary-tar-index", "notation", "tardev", "verilayer", "rfc-layer"
@@ -100,52 +36,73 @@ BuilderVersion = Literal["1.8.6", "1.8.8", "1.8.9", "1.8.10", "1.9", "1.9.1", "1
 
 
 class BuildConfig(ConfigModel):
-    """How layers are built; part of the build key."""
+    """How layers are built; part of what makes two builds the same."""
 
     builder_version: BuilderVersion = "1.9.3"
+    """The erofs-utils release whose bytes our indexes equal; that of the nodes."""
     padding: Literal[512, 4096] = 512
-    #: Warning kinds (see docs/formats.md) that do not stop publication.
+    """Alignment of the verity data area in bytes: 4096 for profile `azl`."""
     allow_lossy: tuple[str, ...] = ()
+    """Kinds of warnings about layers that do not stop publication."""
     max_uncompressed_bytes: int = Field(default=64 << 30, ge=1 << 20)
+    """Largest uncompressed layer."""
     max_ratio: float = Field(default=1100.0, gt=1)
+    """Most uncompressed bytes for each compressed byte."""
     max_entries: int = Field(default=2_000_000, ge=1)
+    """Most entries of one layer's archive."""
 
 
 class SignerConfig(ConfigModel):
-    """One key, by name; details by kind are checked by ``workers.signing`` at start."""
+    """One key, by name; what each kind needs is in docs/keys.md."""
 
     name: RegistryId
+    """Name in rules and defaults."""
     kind: Literal[
         "pem", "pkcs11", "aws-kms", "azure-kms", "gcp-kms", "vault", "command", "ephemeral"
     ]
-    #: Key file, PKCS#11 URI, KMS key id, Vault path.
+    """Where the key is kept; `ephemeral` makes one in the state folder, for trying out."""
     key: str | None = None
-    #: PEM certificate chain, leaf first.
+    """Key file, PKCS#11 URI, KMS key id or Vault path."""
     certificate: str | None = None
+    """PEM file of the certificate chain, leaf first."""
     passphrase: SecretSource | None = None
+    """Passphrase of the key file, or PIN of the token."""
     embed_certificate: bool = True
-    #: Beyond RSA, Linux 6.12 accepts ECDSA P-256 and P-384; other readers may not.
+    """Put the certificate chain into signatures."""
     allow_ecdsa: bool = False
+    """Accept ECDSA keys: Linux 6.12 verifies P-256 and P-384, other readers may not."""
     command: tuple[str, ...] = ()
-    #: Kind-specific options, such as ``module`` and ``token`` of PKCS#11.
+    """`command`: program and arguments that sign standard input."""
     options: dict[str, str] = Field(default_factory=dict)
+    """Options of the kind, such as `module` and `token` of PKCS#11."""
 
 
 class Rule(ConfigModel):
-    """The first rule that matches a push decides what happens to it."""
+    """The first rule that matches a push decides what happens to it.
+
+    Globs are the shell's: `*` matches anything, slashes included, `?` one character.
+    """
 
     name: str = Field(min_length=1, max_length=100)
+    """Name in job records and in `verilayer rules test`."""
     registry: str = "*"
-    #: Shell-style globs over repository and tag.
+    """Glob over registry ids."""
     repositories: tuple[str, ...] = ("*",)
+    """Globs over repositories."""
     tags: tuple[str, ...] = ("*",)
-    #: ``os/arch[/variant]`` globs.
+    """Globs over tags; a push without a tag matches only `*`."""
     platforms: tuple[str, ...] = ("linux/*",)
+    """Globs over `os/arch[/variant]`."""
     max_image_bytes: int | None = Field(default=None, ge=1)
+    """Larger images (sum of compressed layers) are skipped."""
     action: Literal["convert", "ignore"] = "convert"
+    """What happens to the push."""
     profiles: tuple[ProfileName, ...] = ()
+    """Formats to publish; those of the defaults when empty."""
     signer: str | None = None
+    """Key that signs; that of the defaults when absent."""
     priority: Literal["high", "normal", "low"] = "normal"
+    """Order among waiting pushes."""
 
     def matches_push(self, registry: str, repository: str, tag: str | None) -> bool:
         """Whether this rule applies, as far as can be told before the manifest is read.
@@ -165,86 +122,84 @@ class Rule(ConfigModel):
         return any(fnmatchcase(str(platform), glob) for glob in self.platforms)
 
 
-RoleName = Literal["read", "operate", "admin"]
-
-
-class AdminToken(ConfigModel):
-    """An API token, kept as the sha256 (hex) of its text."""
-
-    name: str = Field(min_length=1, max_length=64)
-    sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
-    role: RoleName = "read"
-
-
-class AdminOidcConfig(ConfigModel):
-    """JWTs of an OIDC issuer accepted by the admin API."""
-
-    issuer: str
-    audience: str
-    jwks_url: str = Field(pattern=r"^https?://")
-    #: Claim that names groups or roles, and what they map to here.
-    role_claim: str = "groups"
-    roles: dict[str, RoleName] = Field(default_factory=dict)
-
-
-class AdminConfig(ConfigModel):
-    """Who may use the admin API and the console. Without tokens and OIDC it answers 401 to all."""
-
-    tokens: tuple[AdminToken, ...] = ()
-    oidc: AdminOidcConfig | None = None
-    #: Requests per minute and caller.
-    requests_per_minute: int = Field(default=600, ge=1)
-
-
 class Defaults(ConfigModel):
     """What a rule leaves open."""
 
     profiles: tuple[ProfileName, ...] = ("containerd-erofs",)
+    """Formats to publish."""
     signer: str | None = None
-    #: Order of replacing a bundle: readers of ``containerd-erofs`` fail on two at once.
+    """Key that signs; without one only unsigned formats can be published."""
     replace: Literal["push-then-delete", "delete-then-push"] = "push-then-delete"
-    #: Profile -> suffix of a deterministic tag ``sha256-<hex>.<suffix>`` beside the referrer.
+    """Order of replacing a bundle; readers of `containerd-erofs` fail while they see two."""
     tag_suffixes: dict[ProfileName, Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]{1,32}$")]] = (
         Field(default_factory=dict)
     )
+    """Profile -> suffix of a tag `sha256-<hex>.<suffix>` that is set beside the referrer."""
 
 
 class SweepConfig(ConfigModel):
     """The scheduled sweep, which finds what lost events left behind."""
 
     enabled: bool = True
-    #: Hours from the start of one sweep of a registry to the start of the next.
+    """Sweep by the clock; `verilayer sweep` works either way."""
     interval_hours: float = Field(default=24.0, gt=0)
+    """Hours from the start of one sweep of a registry to the start of the next."""
+
+
+class Inconsistent(ValueError):
+    """Parts of the document contradict each other; ``places`` are (location, problem) pairs."""
+
+    def __init__(self, places: list[tuple[tuple[str | int, ...], str]]) -> None:
+        """The message joins all problems."""
+        super().__init__("; ".join(problem for _, problem in places))
+        self.places = places
 
 
 class ServiceConfig(ConfigModel):
     """The whole document."""
 
     version: Literal[1] = 1
+    """Version of this format."""
     registries: tuple[RegistryConfig, ...] = ()
+    """Registries we may contact."""
     rules: tuple[Rule, ...] = ()
+    """What happens to a push; without a rule that matches, nothing."""
     signers: tuple[SignerConfig, ...] = ()
+    """Keys."""
     build: BuildConfig = BuildConfig()
+    """How layers are built."""
     defaults: Defaults = Defaults()
+    """What rules leave open."""
     sweep: SweepConfig = SweepConfig()
+    """The scheduled sweep."""
     admin: AdminConfig = AdminConfig()
+    """Who may use the admin API."""
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
-        for what, names in (
-            ("registry id", [registry.id for registry in self.registries]),
-            ("rule name", [rule.name for rule in self.rules]),
-            ("signer name", [signer.name for signer in self.signers]),
-        ):
-            doubled = sorted({name for name in names if names.count(name) > 1})
-            if doubled:
-                raise ValueError(f"{what} used twice: {', '.join(doubled)}")
-        known = {signer.name for signer in self.signers}
-        wanted = {rule.signer for rule in self.rules} | {self.defaults.signer}
-        unknown = sorted(name for name in wanted if name is not None and name not in known)
-        if unknown:
-            raise ValueError(f"signer not configured: {', '.join(unknown)}")
+        places = [*self._doubled(), *self._unknown_signers()]
+        if places:
+            raise Inconsistent(places)
         return self
+
+    def _doubled(self) -> Iterator[tuple[tuple[str | int, ...], str]]:
+        for what, field, key, names in (
+            ("registry id", "registries", "id", [registry.id for registry in self.registries]),
+            ("rule name", "rules", "name", [rule.name for rule in self.rules]),
+            ("signer name", "signers", "name", [signer.name for signer in self.signers]),
+        ):
+            for at, name in enumerate(names):
+                if name in names[:at]:
+                    yield (field, at, key), f"{what} used twice: {name}"
+
+    def _unknown_signers(self) -> Iterator[tuple[tuple[str | int, ...], str]]:
+        known = {signer.name for signer in self.signers}
+        wanted: list[tuple[tuple[str | int, ...], str | None]] = [
+            (("rules", at, "signer"), rule.signer) for at, rule in enumerate(self.rules)
+        ]
+        for place, name in [*wanted, (("defaults", "signer"), self.defaults.signer)]:
+            if name is not None and name not in known:
+                yield place, f"signer not configured: {name}"
 
     def registry(self, registry_id: str) -> RegistryConfig | None:
         """Find a registry by id."""
