@@ -17,6 +17,9 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "prune": ("workers.cli.prune", "Remove our bundles that nobody needs any more."),
     "rules": ("workers.cli.rules", "Check the configuration; ask which rule decides."),
     "sweep": ("workers.cli.sweep", "Find images whose bundles are missing, and queue them."),
+    "copy": ("workers.cli.copy", "Copy an image with its bundles to another registry or layout."),
+    "republish": ("workers.cli.republish", "Move bundles to another profile without building."),
+    "sign": ("workers.cli.sign", "Sign offline: prepare root hashes, push signatures."),
     "verify": ("workers.cli.verify", "Check what is attached to an image; --deep rebuilds it."),
     "up": ("workers.cli.up", "Run the whole service on this host until Ctrl-C."),
 }

@@ -1,0 +1,319 @@
+"""``verilayer sign``: signing where the key is on another machine."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from workers.cli.exits import reported
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from app.config.model import Defaults, ProfileName
+    from app.oci.descriptor import Descriptor
+    from app.oci.digest import Digest
+    from workers.cli.opening import Place
+    from workers.conversion.layer import BuiltLayer
+    from workers.signing.audit import AuditLog
+    from workers.signing.certificates import CertificateChain
+    from workers.signing.offline import (
+        ImportedSignature,
+        Prepared,
+        PreparedImage,
+        PreparedLayer,
+    )
+
+_PROFILES = (
+    "containerd-erofs", "azl", "notary-tar-index", "notation", "tardev", "verilayer", "rfc-layer",
+)  # fmt: skip
+
+_config = click.option(
+    "--config",
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    envvar="VERILAYER_CONFIG_FILE",
+    help="Configuration file: registries, build options.",
+)
+_plain_http = click.option(
+    "--plain-http", is_flag=True, help="Speak HTTP to a registry not configured."
+)
+_json = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+
+
+@click.group()
+def command() -> None:
+    """Sign offline: export root hashes, sign them anywhere, import the signatures.
+
+    \b
+    Example:
+      verilayer sign prepare registry.example/app:1 --out work
+      for f in work/*.roothash; do
+        openssl smime -sign -noattr -binary -outform der -in $f \\
+          -inkey key.pem -signer cert.pem -out ${f%.roothash}.p7s
+      done
+      verilayer sign push work
+    """
+
+
+@command.command()
+@click.argument("reference")
+@click.option(
+    "--out", required=True, type=click.Path(path_type=Path, file_okay=False), help="Folder to fill."
+)
+@_config
+@_plain_http
+@_json
+@reported
+def prepare(
+    reference: str, out: Path, config: Path | None, plain_http: bool, as_json: bool
+) -> None:
+    """Build every layer below REFERENCE and write what is to be signed to --out."""
+    from workers.cli.opening import configuration, open_place
+
+    known = configuration(config)
+    place = open_place(reference, known, plain_http=plain_http)
+    out.mkdir(parents=True, exist_ok=True)
+    try:
+        prepared = _prepare(reference, place, known.build, out)
+    finally:
+        place.registry.close()
+    prepared.write(out)
+    if as_json:
+        click.echo(prepared.model_dump_json(by_alias=True))
+        return
+    for layer in prepared.layers.values():
+        click.echo(f"{layer.root_hash}  {layer.path(out, 'roothash')}")
+
+
+def _prepare(reference: str, place: Place, build: Any, out: Path) -> Prepared:
+    from app.oci.images import Found, walk
+    from workers.conversion.image import plan_of
+    from workers.conversion.remote_layer import build_remote_layer, layer_options
+    from workers.conversion.spool import Spool
+    from workers.signing.offline import Prepared, PreparedImage
+
+    registry, repository = place.registry, place.repository
+    spool = Spool(out / "spool", 1 << 44)
+    images, layers = [], {}
+    root = registry.fetch_manifest(repository, place.target)
+    for found in walk(root, lambda child: registry.fetch_manifest(repository, child.digest)):
+        if not isinstance(found, Found):
+            continue
+        plan = plan_of(registry, repository, found.manifest)
+        for planned in plan.layers:
+            layer = planned.descriptor
+            if layer.digest in layers:
+                continue
+            with build_remote_layer(
+                registry,
+                repository,
+                layer,
+                planned.diff_id,
+                layer_options(build, layer),
+                spool,
+                cancelled=lambda: False,
+                progress=lambda phase, done, size: None,
+            ) as built:
+                layers[layer.digest] = _prepared(layer, built, out)
+        digests = tuple(planned.descriptor.digest for planned in plan.layers)
+        images.append(
+            PreparedImage(subject=plan.subject, platform=str(plan.platform), layers=digests)
+        )
+    return Prepared(reference=reference, images=tuple(images), layers=layers)
+
+
+def _prepared(layer: Any, built: BuiltLayer, out: Path) -> PreparedLayer:
+    from workers.signing.offline import PreparedLayer
+
+    prepared = PreparedLayer(
+        layer=layer,
+        diff_id=built.diff_id,
+        index=built.index_digest,
+        index_size=len(built.index),
+        tree=built.tree_digest,
+        tree_size=built.tree_size,
+        root_hash=built.root_hash,
+        uuid=built.uuid,
+        builder_version=built.builder_version,
+        padding=built.padding,
+        data_size=built.data_size,
+        hash_offset=built.hash_offset,
+        entries=built.entries,
+    )
+    prepared.path(out, "index").write_bytes(built.index)
+    with prepared.path(out, "tree").open("wb") as tree:
+        built.device_table.write_tree(tree)
+    return prepared
+
+
+@command.command()
+@click.argument("folder", type=click.Path(path_type=Path, exists=True, file_okay=False))
+@click.option("--profile", "profiles", multiple=True, type=click.Choice(_PROFILES),
+              help="Bundle format. Repeatable. [default: containerd-erofs]")  # fmt: skip
+@click.option("--certificate", type=click.Path(path_type=Path, exists=True, dir_okay=False),
+              help="PEM chain of the signer, where the signatures do not carry it.")  # fmt: skip
+@click.option("--embed/--no-embed", default=True, help="Put --certificate into raw signatures.")
+@click.option("--force", is_flag=True, help="Replace another bundle that is attached already.")
+@click.option(
+    "--state",
+    type=click.Path(path_type=Path, file_okay=False),
+    envvar="VERILAYER_STATE_DIR",
+    default=".state",
+    show_default=True,
+    help="Folder of the audit log.",
+)
+@_config
+@_plain_http
+@_json
+@reported
+def push(folder: Path, as_json: bool, **options: Any) -> None:
+    """Check the signatures in FOLDER and attach bundles to the images it was prepared from.
+
+    Every signature must be there and acceptable to a kernel before anything is
+    published. Exit status 1: a signature is missing or wrong; 3: content changed.
+    """
+    published = _push(folder, options)
+    if as_json:
+        click.echo(json.dumps(published, indent=2))
+        return
+    for each in published:
+        click.echo(f"{each['image']}: {each['profile']} {each['digest']} {each['action']}")
+
+
+def _push(folder: Path, options: dict[str, Any]) -> list[dict[str, str]]:
+    from contextlib import closing
+
+    from workers.artifacts.combinations import check_combination
+    from workers.cli.opening import configuration, open_place
+    from workers.signing.audit import AuditLog
+    from workers.signing.offline import Prepared, content_of, import_signature
+
+    config = configuration(options["config"])
+    prepared = Prepared.read(folder)
+    profiles: tuple[ProfileName, ...] = options["profiles"] or ("containerd-erofs",)
+    chain = _chain(options["certificate"])
+    imported = {}
+    for digest, layer in prepared.layers.items():
+        check_combination(profiles, padding=layer.padding, signed=True)
+        imported[digest] = import_signature(layer, folder, chain, embed=options["embed"])
+        _check_content(layer, *content_of(layer, folder))
+    place = open_place(prepared.reference, config, plain_http=options["plain_http"])
+    with closing(place.registry):
+        return [
+            line
+            for image in prepared.images
+            for line in _push_image(
+                place,
+                image,
+                [(prepared.layers[digest], imported[digest]) for digest in image.layers],
+                folder,
+                profiles,
+                AuditLog(options["state"] / "audit.jsonl"),
+                config.defaults,
+                force=options["force"],
+            )
+        ]
+
+
+def _push_image(
+    place: Place,
+    image: PreparedImage,
+    layers: Sequence[tuple[PreparedLayer, ImportedSignature]],
+    folder: Path,
+    profiles: Sequence[ProfileName],
+    audit: AuditLog,
+    defaults: Defaults,
+    *,
+    force: bool,
+) -> list[dict[str, str]]:
+    from app.registry.sources import FileSource
+    from workers.artifacts.compose import compose
+    from workers.publication.placement import Placement
+    from workers.publication.publish import publish
+
+    registry, repository = place.registry, place.repository
+    registry.resolve(repository, image.subject.digest)
+    signed = []
+    for layer, signature in layers:
+        for digest, size, kind in (
+            (layer.index, layer.index_size, "index"),
+            (layer.tree, layer.tree_size, "tree"),
+        ):
+            source = FileSource(layer.path(folder, kind))
+            registry.push_blob(repository, _blob(digest, size), source)
+        audit.append(_entry(place, image, layer, signature))
+        signed.append(layer.signed(signature.der))
+    published = publish(
+        registry,
+        place.coordination,
+        repository,
+        [bundle for name in profiles for bundle in compose(name, image.subject, signed)],
+        placement=Placement.from_defaults(defaults),
+        existing="replace" if force else "keep",
+    )
+    return [
+        {
+            "image": str(image.subject.digest),
+            "profile": each.profile,
+            "digest": str(each.digest),
+            "action": each.action,
+        }
+        for each in published
+    ]
+
+
+def _check_content(layer: PreparedLayer, index: Path, tree: Path) -> None:
+    """Hold index, tree and root hash against each other: the document may have been edited."""
+    from app.errors import VerificationFailed
+    from workers.verification.content import excerpt, index_problems, tree_problems
+
+    data, digest = index.read_bytes(), layer.layer.digest
+    with tree.open("rb") as file:
+        found = excerpt(iter(lambda: file.read(1 << 20), b""), len(data))
+    problems = [
+        *index_problems(data, digest),
+        *tree_problems(found, data, digest, layer.root_hash, layer.padding),
+    ]
+    if problems:
+        raise VerificationFailed(f"layer {digest}: {problems[0][0]}: {problems[0][1]}")
+
+
+def _chain(certificate: Path | None) -> CertificateChain | None:
+    from workers.signing.certificates import CertificateChain
+
+    if certificate is None:
+        return None
+    return CertificateChain.from_pem(certificate.read_bytes(), str(certificate))
+
+
+def _blob(digest: Digest, size: int) -> Descriptor:
+    from app.oci.descriptor import Descriptor
+
+    return Descriptor(media_type="application/octet-stream", digest=digest, size=size)
+
+
+def _entry(
+    place: Place, image: PreparedImage, layer: PreparedLayer, signature: ImportedSignature
+) -> dict[str, object]:
+    import getpass
+
+    from app.oci.digest import Digest
+    from workers.signing.certificates import CertificateChain
+
+    return {
+        "event": "imported",
+        "certificate": CertificateChain(signature.signer).fingerprint,
+        "subject": signature.signer.subject.rfc4514_string(),
+        "root_hash": layer.root_hash,
+        "layer": layer.layer.digest,
+        "diff_id": layer.diff_id,
+        "image": image.subject.digest,
+        "registry": place.registry.host,
+        "repository": place.repository,
+        "actor": getpass.getuser(),
+        "reason": "sign push",
+        "signature": Digest.of(signature.der),
+    }
