@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import stat
 import tempfile
@@ -129,6 +130,9 @@ def _text(warning: Any) -> str:
 
 def _opened(path: Path) -> BinaryIO:
     if str(path) == "-":
+        # A pipe holds 64 KiB by default, and each read costs a switch to the writer.
+        with suppress(OSError, AttributeError):
+            fcntl.fcntl(0, fcntl.F_SETPIPE_SZ, _CHUNK)
         return open(0, "rb", buffering=0, closefd=False)
     return open(path, "rb", buffering=0)
 
