@@ -88,7 +88,8 @@ class TarIndexBuilder:
 
     def feed(self, data: bytes | memoryview) -> None:
         """Take the next bytes of the tar, in chunks of any length. Raises FormatError."""
-        self._reader.feed(data)
+        # A compiled reader insists on these two types.
+        self._reader.feed(data if isinstance(data, bytes) else memoryview(data))
 
     def finish(self) -> TarIndex:
         """The index, once the whole tar was fed. Raises FormatError."""
