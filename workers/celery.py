@@ -17,6 +17,7 @@ from app.jobs.queue import INTAKE_QUEUE, MAINTENANCE_QUEUE, QUEUES, CeleryJobQue
 from app.jobs.timing import EngineTiming
 from app.settings import Settings
 from workers import tasks, telemetry
+from workers.conversion.spool import Spool
 from workers.engine.context import WorkerContext
 
 #: Seconds between looks whether a sweep is due or unfinished.
@@ -31,7 +32,6 @@ def engine_timing(settings: Settings) -> EngineTiming:
         reap=settings.reap_seconds,
         backoff=settings.retry_seconds,
         orphan=settings.lease_seconds,
-        stale_tickets=max(settings.reap_seconds, 5.0),
         attempts=settings.max_attempts,
         retention=settings.job_retention_days * 86400.0,
     )
@@ -122,6 +122,10 @@ def _from_environment() -> Celery:
             metrics_port=settings.metrics_port,
             otlp_endpoint=settings.otlp_endpoint,
             heartbeat_file=settings.heartbeat_file,
+            spool_used=Spool(
+                settings.spool_dir or settings.state_dir / "spool", settings.spool_max_bytes
+            ).reserved,
+            spool_limit=settings.spool_max_bytes,
         )
     )
     return create_worker(settings)

@@ -152,7 +152,7 @@ class Batches:
                 page = engine.ledger.listing(state=state, cursor=cursor, limit=200)
                 for job in page.items:
                     if job.batch == batch_id and not job.finished:
-                        engine.ledger.cancel(job.id)
+                        engine.cancel(job.id)
                 cursor = page.cursor
                 if cursor is None:
                     break

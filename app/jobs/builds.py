@@ -62,7 +62,9 @@ class LayerBuilds:
             failed = build.facts is None or build.failure is not None
             if not outdated and not failed:
                 return build, "built"
-            if failed and (build.ended or 0.0) >= wanted.submitted:
+            # One that was cancelled because nobody waited for it has not failed.
+            dropped = build.failure is not None and build.failure.code == "cancelled"
+            if failed and not dropped and (build.ended or 0.0) >= wanted.submitted:
                 return build, "failed"
             again = build.stepped(
                 Step.SUBMIT,
@@ -137,3 +139,25 @@ class LayerBuilds:
             return record, Placing("none", strikes=-1)
 
         return self.store.update(lease.record_id, change, lease.token)
+
+    def cancel(self, build_id: str) -> None:
+        """Stop a build that no job waits for: at once, or within a heartbeat where it runs."""
+        failure = Failure(code="cancelled", message="no job waits for it any more")
+        now = self._now()
+
+        def change(build: LayerBuild) -> tuple[LayerBuild, Placing] | None:
+            if build.finished or self.store.leased(build.unit):
+                return None
+            record = build.stepped(
+                Step.CANCEL, now, failure=failure, facts=None, ended=now, due=None
+            )
+            return record, Placing("none", strikes=-1)
+
+        self.store.ask_to_stop(build_id)
+        try:
+            build = self.store.update(build_id, change)
+        except KeyError:
+            self.store.forget_stop(build_id)
+            return
+        if build.finished:
+            self.store.forget_stop(build_id)

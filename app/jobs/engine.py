@@ -13,8 +13,10 @@ from app.jobs.builds import LayerBuilds
 from app.jobs.ledger import Ledger
 from app.jobs.pending import PendingEvents
 from app.jobs.queue import JobQueue
+from app.jobs.records import Job
 from app.jobs.schedule import LANES, Schedule
 from app.jobs.scripts import Scripts
+from app.jobs.state import JobState
 from app.jobs.timing import EngineTiming
 
 
@@ -52,7 +54,16 @@ class JobEngine:
             now=now,
         )
 
-    def wake_all(self, *, lost: bool = False) -> None:
+    def wake_all(self, *, recount: bool = False) -> None:
         """Send the wake-ups that lanes lack, after submissions and resumes."""
         for lane in LANES:
-            self.schedule.wake(self.queue, lane, lost=lost)
+            self.schedule.wake(self.queue, lane, recount=recount)
+
+    def cancel(self, job_id: str) -> Job:
+        """Cancel a job, and the layers that only it waits for. Raises ``KeyError``."""
+        job = self.ledger.cancel(job_id)
+        pending = [layer.build for layer in job.layers if layer.outcome == "pending"]
+        if job.state is JobState.CANCELLED and pending:
+            for build_id in self.ledger.store.scripts.run("abandon", job_id, *pending):
+                self.builds.cancel(str(build_id))
+        return job

@@ -206,32 +206,25 @@ class Ledger:
     def cancel(self, job_id: str) -> Job:
         """Cancel a job: at once where nobody works on it, else within a heartbeat or two.
 
+        ``JobEngine.cancel`` also stops the layers that only this job waits for.
+
         Raises ``KeyError``; a finished job is returned as it is.
         """
-        with broker_errors("cancelling"):
-            self._redis.sadd(key("cancelling"), job_id)
+        self.store.ask_to_stop(job_id)
 
         def change(job: Job) -> tuple[Job, Placing] | None:
-            if job.finished or self._leased(job):
+            if job.finished or self.store.leased(job.unit):
                 return None
             return self._ended(job, Step.CANCEL, CANCELLED), Placing("none", strikes=-1)
 
         try:
             job = self.store.update(job_id, change)
         except KeyError:
-            self._forget_cancel(job_id)
+            self.store.forget_stop(job_id)
             raise
         if job.finished:
-            self._forget_cancel(job_id)
+            self.store.forget_stop(job_id)
         return job
-
-    def _forget_cancel(self, job_id: str) -> None:
-        with broker_errors("cancelling"):
-            self._redis.srem(key("cancelling"), job_id)
-
-    def _leased(self, job: Job) -> bool:
-        with broker_errors("reading leases"):
-            return bool(self._redis.hexists(key("tokens"), job.unit))
 
     # What workers report.
 
@@ -361,6 +354,6 @@ def _request(wanted: Job) -> dict[str, object]:
         name: getattr(wanted, name)
         for name in (
             "source", "priority", "tag", "platform", "parent", "rule", "signer", "force",
-            "dry_run", "batch", "builder_version",
+            "dry_run", "batch", "builder_version", "traceparent",
         )
     }  # fmt: skip

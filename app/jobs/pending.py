@@ -25,7 +25,7 @@ Outcome = Literal["jobs", "ignored", "dropped", "skipped", "failed", "dead"]
 #: How long an event's outcome can be looked up, in seconds.
 KEEP = 7 * 86400
 #: Seconds one worker has for one batch.
-CLAIM = 120.0
+CLAIM = 60.0
 
 
 class EventOutcome(BaseModel):

@@ -33,6 +33,10 @@ class JobQueue(Protocol):
         """Ask workers to run ``count`` units of a lane. Raises ``BrokerUnavailable``."""
         ...
 
+    def waiting(self, lane: Lane) -> int:
+        """Wake-ups of a lane that no worker has taken. Raises ``BrokerUnavailable``."""
+        ...
+
 
 class CeleryJobQueue:
     """The ``JobQueue`` over Celery; publishing is bounded to about two seconds."""
@@ -63,6 +67,19 @@ class CeleryJobQueue:
         """See ``JobQueue``."""
         for _ in range(count):
             self._send(RunNext.task_name, RunNext(lane=lane), QUEUES[lane])
+
+    def waiting(self, lane: Lane) -> int:
+        """See ``JobQueue``."""
+        try:
+            with self._celery.connection_for_write() as connection, connection.channel() as channel:
+                try:
+                    declared = channel.queue_declare(queue=QUEUES[lane], passive=True)
+                except connection.channel_errors:
+                    # The broker has never seen the queue: nothing waits in it.
+                    return 0
+                return int(declared.message_count)
+        except (OperationalError, RedisError, OSError) as error:
+            raise BrokerUnavailable(f"the broker does not answer: {error}") from error
 
     def _send(self, name: str, message: BaseModel, queue: str) -> None:
         try:

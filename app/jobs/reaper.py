@@ -5,7 +5,7 @@ Runs every few seconds on whichever worker gets the turn; each step is safe to r
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import structlog
 
@@ -37,7 +37,6 @@ class Reaped:
     leases: int = 0
     orphans: int = 0
     purged: int = 0
-    woken: dict[str, int] = field(default_factory=dict)
 
 
 class Reaper:
@@ -59,7 +58,7 @@ class Reaper:
         Batches(engine.redis, engine.now).feed(engine)
         if engine.events.due():
             engine.queue.drain_intake()
-        engine.wake_all(lost=True)
+        engine.wake_all(recount=True)
         reaped.purged = self._purge(engine.ledger.store) + self._purge(engine.builds.store)
         if reaped.leases or reaped.orphans:
             log.info("reaper.round", leases=reaped.leases, orphans=reaped.orphans)

@@ -116,13 +116,16 @@ class Schedule:
 
     def expired(self, limit: int = 100) -> list[Lease]:
         """Leases that were not renewed in time."""
-        flat = self._scripts.run("expired", self._now(), limit)
-        return [Lease(str(u), str(t)) for u, t in zip(flat[::2], flat[1::2], strict=True)]
+        found = self._scripts.run("expired", self._now(), limit)
+        return [Lease(str(unit), str(token), int(tried)) for unit, token, tried in found]
 
-    def wake(self, queue: JobQueue, lane: Lane, *, lost: bool = False) -> int:
-        """Send the wake-ups that a lane lacks; ``lost``: resend those nobody followed."""
-        stale = self._timing.stale_tickets if lost else 0
-        count = int(self._scripts.run("tickets", lane, MAX_TICKETS, self._now(), stale))
+    def wake(self, queue: JobQueue, lane: Lane, *, recount: bool = False) -> int:
+        """Send the wake-ups that a lane lacks; ``recount`` asks the broker how many it still has.
+
+        Wake-ups are lost with a worker that is killed or a broker that loses its tail.
+        """
+        held = queue.waiting(lane) if recount else -1
+        count = int(self._scripts.run("tickets", lane, MAX_TICKETS, self._now(), held))
         if count > 0:
             queue.run_next(lane, count)
         return count

@@ -174,3 +174,18 @@ class RecordStore(Generic[R]):
     def purge(self, state: JobState, before: float, limit: int) -> int:
         """Delete finished records of a state last changed before a time; returns how many."""
         return int(self.scripts.run("purge", self.kind, state, before, limit))
+
+    def ask_to_stop(self, record_id: str) -> None:
+        """Have the record's worker told to stop at its next heartbeat."""
+        with broker_errors("cancelling"):
+            self.redis.sadd(key("cancelling"), record_id)
+
+    def forget_stop(self, record_id: str) -> None:
+        """Take ``ask_to_stop`` back."""
+        with broker_errors("cancelling"):
+            self.redis.srem(key("cancelling"), record_id)
+
+    def leased(self, unit: str) -> bool:
+        """Whether a worker holds the unit."""
+        with broker_errors("reading leases"):
+            return bool(self.redis.hexists(key("tokens"), unit))

@@ -23,8 +23,6 @@ class EngineTiming:
     attempts: int = 5
     #: An unfinished record that the schedule does not know for this long is scheduled again.
     orphan: float = 30.0
-    #: Wake-ups not followed by a claim for this long are taken for lost and sent again.
-    stale_tickets: float = 10.0
     #: Finished jobs and their history are kept this long.
     retention: float = 30 * 86400.0
 

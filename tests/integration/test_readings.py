@@ -29,6 +29,10 @@ class NoWorkers:
     def run_next(self, lane: Lane, count: int = 1) -> None:
         pass
 
+    def waiting(self, lane: Lane) -> int:
+        """Nothing waits."""
+        return 0
+
 
 @pytest.fixture
 def server(tmp_path: Path) -> Iterator[RedisServer]:

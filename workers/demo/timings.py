@@ -19,6 +19,10 @@ class _NoWakeUps:
     def run_next(self, lane: Lane, count: int = 1) -> None:
         """Do nothing."""
 
+    def waiting(self, lane: Lane) -> int:
+        """Nothing waits."""
+        return 0
+
 
 def read(redis_folder: Path) -> dict[str, dict[str, float]]:
     """Seconds by phase, by ``image PLATFORM`` and ``layer DIGEST``."""
