@@ -1,7 +1,7 @@
 .DEFAULT_GOAL := help
 # Two processes on two cores; tests that share something expensive name an xdist_group.
 PYTEST_ARGS ?= -n auto --dist loadgroup
-.PHONY: help setup dev run demo test check images manifests docs bench bench-webhooks conformance fuzz
+.PHONY: help setup dev run demo test check images manifests docs bench bench-webhooks conformance conformance-registry fuzz
 
 help: ## Show these commands
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 26
@@ -60,3 +60,11 @@ conformance: dev ## Vectors, random archives and real layers against the real mk
 fuzz: dev ## Coverage-guided fuzzing of every parser, SECONDS=60 for each
 	@.venv/bin/python -m tests.fuzz.run --seconds $(or $(SECONDS),60)
 	@.venv/bin/python tests/fuzz/webhook_parsers.py all -max_total_time=$(or $(SECONDS),60)
+
+interop: dev ## Print which independent readers accept which of our formats
+	@.ci/test-packages
+	@.venv/bin/python -m tests.interop
+
+conformance-registry: dev ## Registry client: operations, faults, races and a 5 GB flaky link, as tables
+	@.ci/test-packages
+	@.venv/bin/python -m tests.support.registryreport $(REPORT_ARGS)
