@@ -9,12 +9,15 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
 
-from fastapi import FastAPI
+from fastapi import Depends, FastAPI, Header
 from redis import Redis
 from starlette.responses import JSONResponse, Response
 
 from app.admin import problems
+from app.admin.authorization import Authenticator
+from app.admin.rules import rules_router
 from app.config.file import load_config
 from app.config.live import Live
 from app.config.model import ServiceConfig
@@ -40,6 +43,7 @@ class InForce:
 
     config: ServiceConfig
     endpoints: Endpoints
+    admin: Authenticator
 
 
 def from_environment() -> FastAPI:
@@ -58,7 +62,7 @@ def create_app(settings: Settings, *, outside: Fetch = fetch) -> FastAPI:
 
     def load(path: Path) -> InForce:
         config = load_config(path)
-        return InForce(config, build_endpoints(config, outside))
+        return InForce(config, build_endpoints(config, outside), Authenticator(config.admin))
 
     live = Live(settings.config_file, load)
     redis = connect(settings.redis_url.get_secret_value())
@@ -78,8 +82,18 @@ def create_app(settings: Settings, *, outside: Fetch = fetch) -> FastAPI:
     app.include_router(health_router(lambda: _ping(redis), lambda: live.problem))
     engine = JobEngine.over(redis, queue)
     app.include_router(metrics_router(lambda: readings(engine)))
+    app.include_router(
+        rules_router(lambda: live.current.config), dependencies=[Depends(_authenticated(live))]
+    )
     app.add_route("/config.schema.json", _schema, include_in_schema=False)
     return app
+
+
+def _authenticated(live: Live[InForce]) -> Callable[..., None]:
+    def check(authorization: Annotated[str | None, Header()] = None) -> None:
+        live.current.admin.authenticate(authorization)
+
+    return check
 
 
 def _ping(redis: Redis) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import signal
@@ -24,6 +25,7 @@ from tests.support.webhook_service import (
 
 pytestmark = pytest.mark.real
 
+ADMIN_TOKEN = "an-admin-token"
 CONFIG = f"""
 registries:
   - id: main
@@ -36,6 +38,8 @@ registries:
     webhook: {{dialect: gitlab, auth: path, secrets: [{{env: HUB_TOKEN}}]}}
 rules:
   - name: everything
+admin:
+  tokens: [{{name: test, sha256: {hashlib.sha256(ADMIN_TOKEN.encode()).hexdigest()}}}]
 """
 HUB_TOKEN = "path-token-0123456789"
 MANIFEST = "application/vnd.oci.image.manifest.v1+json"
@@ -155,6 +159,14 @@ def test_path_token_works_and_is_not_in_the_log(
     assert "/webhooks/hub/[redacted]" in log
     assert HUB_TOKEN not in log
     assert "guessguess" not in log
+
+
+def test_the_rules_question_needs_a_token(service: WebhookService) -> None:
+    url = f"{service.url}/v1/rules/test"
+    question = {"registry": "main", "repository": "team/app", "tag": "1.4"}
+    assert httpx.post(url, json=question).status_code == 401
+    headers = {"Authorization": f"Bearer {ADMIN_TOKEN}"}
+    assert httpx.post(url, json=question, headers=headers).json()["rule"] == "everything"
 
 
 def test_schema_and_health(service: WebhookService) -> None:
