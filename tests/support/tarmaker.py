@@ -161,7 +161,7 @@ class TarMaker:
     def tar(self) -> bytes:
         """One archive."""
         parts = [self.entry() for _ in range(self._choices.integer(0, 24))]
-        if not self._hostile or self._chance(85):
+        if not self._hostile or self._chance(93):
             parts.append(END)
         elif self._chance(50):
             parts.append(bytes(512 * self._choices.integer(0, 3)))
@@ -180,7 +180,7 @@ class TarMaker:
             return path
         parts = [self._name() for _ in range(self._pick((1, 1, 1, 2, 2, 3, 5)))]
         if self._directories and self._chance(55):
-            parts = [self._pick(self._directories), *([] if self._chance(15) else parts[:1])]
+            parts = [self._pick(self._directories), *([] if self._chance(3) else parts[:1])]
         path = b"/".join(parts)
         (self._directories if directory else self._files).append(path)
         if self._chance(10):
@@ -202,6 +202,8 @@ class TarMaker:
         if self._hostile and self._choices.integer(0, 999) < 8:
             return self._oddity()
         kind = self._pick(b"000000000555555552222134671Wg")
+        if kind == ord("1") and len(self._files) < 2:
+            kind = ord("0")
         if kind == ord("g"):
             return pax(self._records(True), b"g") if self._chance(40) else b""
         if kind == ord("W"):
@@ -247,10 +249,14 @@ class TarMaker:
 
     def _target(self, kind: int) -> bytes:
         if kind == ord("1") or self._chance(30):
-            return self._pick(self._files[:-1] or [b"a"])
+            return self._target_name()
         if self._chance(12):
             return b"t" * self._pick((430, 447, 448, 449, 511, 512, 513, 600, 1024, 1500, 4095))
         return b"t" * self._choices.integer(1, 120)
+
+    def _target_name(self) -> bytes:
+        made = [path for path in self._files[:-1] if b".wh." not in path]
+        return self._pick(made) if made else b"a"
 
     def _fields(self, kind: bytes) -> dict[str, Any]:
         mode = self._pick((0o644, 0o755, 0o777, 0, 0o4755, 0o1777, 0o100644, 0o40755))
