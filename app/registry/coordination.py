@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from weakref import WeakValueDictionary
 
 from app.errors import BrokerUnavailable, RateLimited, Unavailable
 from app.registry.protocols import RateLimit
@@ -59,7 +60,7 @@ class LocalCoordination:
         self._clock, self._sleep = clock, sleep
         self._guard = threading.Lock()
         self._buckets: dict[str, _Bucket] = {}
-        self._locks: dict[str, threading.Lock] = {}
+        self._locks: WeakValueDictionary[str, threading.Lock] = WeakValueDictionary()
 
     def throttle(self, host: str, cost: int = 1, *, limit: RateLimit = DEFAULT_LIMIT) -> None:
         """Wait for the host's turn; raises ``RateLimited`` when that takes too long."""

@@ -95,6 +95,7 @@ def docker_registry(
     notify_headers: Mapping[str, str] | None = None,
     delete: bool = True,
     access_log: bool = False,
+    tls: tuple[Path, Path] | None = None,
 ) -> Iterator[RunningRegistry]:
     """Start a registry that stores below ``root`` and notifies ``notify``; stop it at the end.
 
@@ -105,6 +106,9 @@ def docker_registry(
     port = free_port()
     document = _document(root, port, auth, delete=delete)
     document["log"]["accesslog"]["disabled"] = not access_log
+    scheme = "http" if tls is None else "https"
+    if tls is not None:
+        document["http"]["tls"] = {"certificate": str(tls[0]), "key": str(tls[1])}
     if notify:
         headers = {name: [value] for name, value in (notify_headers or {}).items()}
         document["notifications"] = {
@@ -130,8 +134,8 @@ def docker_registry(
         )
     kind = auth if isinstance(auth, str) else "token"
     try:
-        _wait(process, f"http://127.0.0.1:{port}/v2/", root / "log")
-        yield RunningRegistry(f"http://127.0.0.1:{port}", flavour, root, kind)
+        _wait(process, f"{scheme}://127.0.0.1:{port}/v2/", root / "log")
+        yield RunningRegistry(f"{scheme}://127.0.0.1:{port}", flavour, root, kind)
     finally:
         process.terminate()
         try:
@@ -176,7 +180,7 @@ def _wait(process: subprocess.Popen[bytes], url: str, log: Path) -> None:
         if process.poll() is not None:
             break
         try:
-            httpx.get(url, timeout=2, trust_env=False)
+            httpx.get(url, timeout=2, trust_env=False, verify=False)
         except httpx.TransportError:
             time.sleep(0.05)
         else:
