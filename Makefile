@@ -1,7 +1,7 @@
 .DEFAULT_GOAL := help
 # Two processes on two cores; tests that share something expensive name an xdist_group.
 PYTEST_ARGS ?= -n auto --dist loadgroup
-.PHONY: help setup dev run demo test check images manifests docs bench bench-webhooks conformance conformance-registry fuzz
+.PHONY: chaos bench-dedup help setup dev run demo test check images manifests docs bench bench-webhooks conformance conformance-registry fuzz
 
 help: ## Show these commands
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 26
@@ -68,3 +68,11 @@ interop: dev ## Print which independent readers accept which of our formats
 conformance-registry: dev ## Registry client: operations, faults, races and a 5 GB flaky link, as tables
 	@.ci/test-packages
 	@.venv/bin/python -m tests.support.registryreport $(REPORT_ARGS)
+
+chaos: dev ## Kill workers and broker under load, count at the end (CHAOS_ARGS; ten minutes)
+	@.ci/test-packages
+	@.venv/bin/python -m tests.chaos.chaos $(CHAOS_ARGS)
+
+bench-dedup: dev ## 200 images over shared bases: what layer deduplication saves
+	@.ci/test-packages
+	@.venv/bin/python -m tests.chaos.dedup $(BENCH_ARGS)

@@ -48,7 +48,7 @@ class JobEngine:
             ledger=Ledger(redis, scripts, timing, now),
             builds=LayerBuilds(redis, scripts, timing, now),
             schedule=Schedule(redis, scripts, timing, now),
-            events=PendingEvents(redis, scripts, now),
+            events=PendingEvents(redis, scripts, timing, now),
             queue=queue,
             timing=timing,
             now=now,

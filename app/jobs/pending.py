@@ -7,25 +7,27 @@ accepted = settled + claimed + pending.
 
 from __future__ import annotations
 
+import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any, Literal, cast
 
 from pydantic import BaseModel, ConfigDict
 from redis import Redis
 
+from app.errors import BrokerUnavailable
 from app.jobs.intake import IntakeRecord
 from app.jobs.keys import key
 from app.jobs.scripts import Scripts, broker_errors
+from app.jobs.timing import EngineTiming
 
 #: ``ignored``: no rule wants it; ``dropped``: the loop guard; ``skipped``: nothing convertible;
 #: ``failed``: permanent error; ``dead``: attempts used up.
 Outcome = Literal["jobs", "ignored", "dropped", "skipped", "failed", "dead"]
 #: How long an event's outcome can be looked up, in seconds.
 KEEP = 7 * 86400
-#: Seconds one worker has for one batch.
-CLAIM = 60.0
 
 
 class EventOutcome(BaseModel):
@@ -70,10 +72,15 @@ class PendingEvents:
     """The intake's other side."""
 
     def __init__(
-        self, redis: Redis, scripts: Scripts, now: Callable[[], float] = time.time
+        self,
+        redis: Redis,
+        scripts: Scripts,
+        timing: EngineTiming,
+        now: Callable[[], float] = time.time,
     ) -> None:
         self._redis = redis
         self._scripts = scripts
+        self._timing = timing
         self._now = now
 
     def claim(self, limit: int) -> tuple[list[ClaimedEvent], int]:
@@ -83,7 +90,9 @@ class PendingEvents:
         """
         with broker_errors("draining the intake"):
             self._redis.delete(key("intake", "signal"))
-        members, attempts, left = self._scripts.run("events_claim", self._now(), CLAIM, limit)
+        members, attempts, left = self._scripts.run(
+            "events_claim", self._now(), self._timing.lease, limit
+        )
         return [
             ClaimedEvent(str(member), int(tried), _parsed(str(member)))
             for member, tried in zip(members, attempts, strict=True)
@@ -108,6 +117,25 @@ class PendingEvents:
                 full.model_dump_json(exclude_defaults=True),
             ]
         return int(self._scripts.run("events_settle", KEEP, *arguments)) if arguments else 0
+
+    @contextmanager
+    def kept(self, events: Sequence[ClaimedEvent]) -> Iterator[None]:
+        """Keep the claims of events that are not settled yet while the block runs."""
+        done = threading.Event()
+
+        def keep() -> None:
+            while not done.wait(self._timing.lease / 3):
+                with suppress(BrokerUnavailable):
+                    members = [event.member for event in events]
+                    self._scripts.run("events_keep", self._now(), self._timing.lease, *members)
+
+        keeper = threading.Thread(target=keep, name="claims", daemon=True)
+        keeper.start()
+        try:
+            yield
+        finally:
+            done.set()
+            keeper.join()
 
     def put_off(self, event: ClaimedEvent, seconds: float) -> None:
         """Try an event again later."""

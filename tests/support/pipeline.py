@@ -7,7 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -47,7 +47,9 @@ class Pipeline:
     environment: dict[str, str]
     workers: list[subprocess.Popen[bytes]] = field(default_factory=list)
 
-    def start_worker(self, name: str = "worker", concurrency: int = 2, beat: bool = True) -> None:
+    def start_worker(
+        self, name: str = "worker", concurrency: int = 2, beat: bool = True
+    ) -> subprocess.Popen[bytes]:
         """Start a worker in a process group of its own."""
         command = [
             *(sys.executable, "-m", "celery", "-q", "-A", "workers.celery", "worker"),
@@ -57,16 +59,16 @@ class Pipeline:
         if beat:
             command += ["--beat", "--schedule", str(self.directory / f"beat-{name}")]
         with (self.directory / f"{name}.log").open("ab") as log:
-            self.workers.append(
-                subprocess.Popen(
-                    command,
-                    stdin=subprocess.DEVNULL,
-                    stdout=log,
-                    stderr=log,
-                    env={**os.environ, **self.environment},
-                    start_new_session=True,
-                )
+            worker = subprocess.Popen(
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                env={**os.environ, **self.environment},
+                start_new_session=True,
             )
+        self.workers.append(worker)
+        return worker
 
     def stop_workers(self) -> None:
         """Ask all workers to stop; kill what does not."""
@@ -81,7 +83,12 @@ class Pipeline:
         self.workers.clear()
 
     def notify(
-        self, repository: str, digest: Digest, tag: str | None = None, event: str = ""
+        self,
+        repository: str,
+        digest: Digest,
+        tag: str | None = None,
+        event: str = "",
+        client: httpx.Client | None = None,
     ) -> httpx.Response:
         """Send one distribution notification as the registry would."""
         target: dict[str, Any] = {
@@ -93,7 +100,7 @@ class Pipeline:
         if tag:
             target["tag"] = tag
         one = {"id": event or os.urandom(8).hex(), "action": "push", "target": target}
-        return httpx.post(
+        return (client or httpx).post(
             f"{self.api}/webhooks/main",
             json={"events": [one]},
             headers={
@@ -184,7 +191,8 @@ def pipeline(
     *,
     environment: Mapping[str, str] | None = None,
     workers: int = 1,
-    proxy: Callable[[str], Any] | None = None,
+    proxy: Callable[[str], AbstractContextManager[str]] | None = None,
+    durable: bool = False,
     **config: Any,
 ) -> Iterator[Pipeline]:
     """Run the service until the block ends. ``proxy`` puts something before the registry."""
@@ -199,8 +207,8 @@ def pipeline(
         )
         url = server.url
         if proxy is not None:
-            url = stack.enter_context(proxy(server.host)).url
-        redis = stack.enter_context(redis_server(directory))
+            url = stack.enter_context(proxy(server.host))
+        redis = stack.enter_context(redis_server(directory, durable=durable))
         document, certificate = configuration(url, directory, **config)
         path = directory / "verilayer.yaml"
         path.write_text(yaml.safe_dump(document))

@@ -1,4 +1,4 @@
-"""A real Redis of its own for a test: no persistence, a free port, gone afterwards."""
+"""A real Redis of its own for a test: on a free port, without persistence unless asked for."""
 
 from __future__ import annotations
 
@@ -22,6 +22,8 @@ class RedisServer:
     directory: Path
     port: int
     process: subprocess.Popen[bytes] | None = None
+    #: Keep an append-only file, as production does: a kill then loses nothing.
+    durable: bool = False
 
     @property
     def url(self) -> str:
@@ -33,7 +35,14 @@ class RedisServer:
         self.process = subprocess.Popen(
             [
                 *(require("redis-server"), "--port", str(self.port), "--bind", "127.0.0.1"),
-                *("--save", "", "--appendonly", "no", "--dir", str(self.directory)),
+                *(
+                    "--save",
+                    "",
+                    "--appendonly",
+                    "yes" if self.durable else "no",
+                    "--dir",
+                    str(self.directory),
+                ),
             ],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
@@ -49,7 +58,7 @@ class RedisServer:
                     time.sleep(0.02)
 
     def stop(self) -> None:
-        """Stop at once; what it held is gone."""
+        """Kill it; what it held is gone unless it is durable."""
         if self.process is not None:
             self.process.kill()
             self.process.wait()
@@ -57,9 +66,9 @@ class RedisServer:
 
 
 @contextmanager
-def redis_server(directory: Path) -> Iterator[RedisServer]:
+def redis_server(directory: Path, *, durable: bool = False) -> Iterator[RedisServer]:
     """Run a Redis until the block ends."""
-    server = RedisServer(directory, free_port())
+    server = RedisServer(directory, free_port(), durable=durable)
     server.start()
     try:
         yield server

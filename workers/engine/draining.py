@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 import structlog
 
@@ -37,7 +38,9 @@ def drain(context: WorkerContext) -> int:
                 engine.queue.drain_intake()
             expansion = Expansion(engine, context.current().config)
             known: dict[str, EventOutcome] = {}
-            list(pool.map(lambda event: _settle(context, expansion, event, known), claimed))  # noqa: B023
+            settle = partial(_settle, context, expansion, known)
+            with engine.events.kept(claimed):
+                list(pool.map(settle, claimed))
             engine.wake_all()
             total += len(claimed)
             if time.monotonic() > deadline:
@@ -48,8 +51,8 @@ def drain(context: WorkerContext) -> int:
 def _settle(
     context: WorkerContext,
     expansion: Expansion,
-    event: ClaimedEvent,
     known: dict[str, EventOutcome],
+    event: ClaimedEvent,
 ) -> None:
     try:
         with tracing.span("event", traceparent=event.record.traceparent):
