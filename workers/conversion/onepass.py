@@ -22,6 +22,7 @@ from workers.conversion.built import BuiltLayer, ExpectedLayer, LayerOptions
 from workers.conversion.collection import rarely_collected
 from workers.conversion.decompression import DecompressionLimits, Piece, decompress
 from workers.conversion.finishing import Forest, geometry
+from workers.conversion.heap import keep_freed_pieces
 from workers.conversion.identity import erofs_uuid
 from workers.conversion.pipeline import Channel, Flow
 from workers.conversion.spool import Lease, Spool
@@ -50,6 +51,7 @@ def run(
     cancelled: Callable[[], bool] | None,
 ) -> BuiltLayer:
     """Do what ``workers.conversion.layer.build_layer`` promises."""
+    keep_freed_pieces()
     lease = spool.reserve(_first_reservation(expected.size, compression, options, spool))
     try:
         one = _Pass(compression, options, expected, lease)
