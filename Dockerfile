@@ -69,7 +69,7 @@ USER 10001:10001
 EXPOSE 8080
 HEALTHCHECK --interval=15s --timeout=5s --start-period=20s \
     CMD ["python", "-m", "app.observability.probe", "url", "http://127.0.0.1:8080/healthz"]
-CMD ["python", "-m", "uvicorn", "--factory", "app.main:from_environment", "--host", "0.0.0.0", "--port", "8080", "--no-server-header"]
+CMD ["python", "-m", "uvicorn", "--factory", "app.main:from_environment", "--host", "0.0.0.0", "--port", "8080", "--no-server-header", "--no-proxy-headers"]
 
 FROM runtime AS worker
 COPY --from=worker-dependencies /opt/verilayer /opt/verilayer

@@ -119,7 +119,7 @@ SWEEP_LAST_SUCCESS = Gauge(
 )
 SWEEP_FINDINGS = Counter(
     "verilayer_sweep_findings_total",
-    "What sweeps found: missing, stale, failed, complete.",
+    "What sweeps found: missing, stale, broken, complete.",
     ["registry", "finding"],
 )
 

@@ -59,6 +59,8 @@ def api(service: Service) -> ChildSpec:
         argv=(
             *(sys.executable, "-m", "uvicorn", "--factory", "app.main:from_environment"),
             *("--host", service.host, "--port", str(service.port), "--no-server-header"),
+            # The peer's own address counts: proofs by proxy depend on it (docs/webhooks.md).
+            "--no-proxy-headers",
         ),
         environment=service.environment(),
         ready=lambda: answers_ok(f"{service.url}/readyz"),

@@ -5,15 +5,10 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from urllib.parse import urlsplit
 
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import padding, rsa
-from cryptography.hazmat.primitives.serialization import Encoding
-from cryptography.x509.oid import NameOID
 
 from app.errors import Unauthenticated, Unavailable
 from app.webhooks.authentication import Origin
@@ -21,47 +16,8 @@ from app.webhooks.delivery import Delivery
 from app.webhooks.fetch import fetch
 from app.webhooks.sns import SnsSignature
 from tests.support.http_files import FileServer, serving
-
-TOPIC = "arn:aws:sns:eu-west-1:111122223333:pushes"
-PATH = "/SimpleNotificationService-0123456789abcdef.pem"
-CERTIFICATE = f"https://sns.eu-west-1.amazonaws.com{PATH}"
-KEY = rsa.generate_private_key(65537, 2048)
-
-
-def certificate(start: timedelta = timedelta(days=-1), days: int = 30) -> bytes:
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "sns.amazonaws.com")])
-    begin = datetime.now(UTC) + start
-    built = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(KEY.public_key())
-        .serial_number(1)
-        .not_valid_before(begin)
-        .not_valid_after(begin + timedelta(days=days))
-        .sign(KEY, hashes.SHA256())
-    )
-    return built.public_bytes(Encoding.PEM)
-
-
-def message(version: str = "2", **fields: str) -> dict[str, str]:
-    values = {
-        "Type": "Notification",
-        "MessageId": "165545c9",
-        "TopicArn": TOPIC,
-        "Message": "hello\nworld",
-        "Timestamp": "2026-01-02T03:04:05.000Z",
-        "SignatureVersion": version,
-        "SigningCertURL": CERTIFICATE,
-        **fields,
-    }
-    signed = ["Message", "MessageId", "Subject", "Timestamp", "TopicArn", "Type"]
-    if values["Type"] != "Notification":
-        signed = ["Message", "MessageId", "SubscribeURL", "Timestamp", "Token", "TopicArn", "Type"]
-    text = "".join(f"{name}\n{values[name]}\n" for name in signed if name in values).encode()
-    algorithm: hashes.HashAlgorithm = hashes.SHA1() if version == "1" else hashes.SHA256()
-    signature = KEY.sign(text, padding.PKCS1v15(), algorithm)
-    return {**values, "Signature": base64.b64encode(signature).decode()}
+from tests.support.sns_messages import CERTIFICATE_PATH as PATH
+from tests.support.sns_messages import TOPIC, certificate, message
 
 
 def delivery(values: dict[str, str]) -> Delivery:
