@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import os
 import re
 import subprocess
@@ -8,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.ports import free_port
 from tests.support.tools import ROOT, missing, require
 
 #: Refuses to import what the web image does not have, then imports the web process.
@@ -25,6 +27,21 @@ class OnlyTheImage:
 
 sys.meta_path.insert(0, OnlyTheImage())
 import app.main
+"""
+
+
+#: Starts the web image's process and asks it with the image's own probe.
+SERVE = """
+cd /tmp && printf 'version: 1\nregistries: []\n' > config.yaml
+VERILAYER_CONFIG_FILE=/tmp/config.yaml python -m uvicorn --factory app.main:from_environment \
+    --port {port} >/tmp/log 2>&1 &
+for _ in $(seq 100); do
+    python -m app.observability.probe url http://127.0.0.1:{port}/healthz && break
+    sleep 0.2
+done
+python -m app.observability.probe url http://127.0.0.1:{port}/healthz && echo healthy \\
+    || cat /tmp/log
+kill $!
 """
 
 
@@ -112,6 +129,9 @@ def test_images_build_and_run() -> None:
     assert "Usage: verilayer" in inside("worker", "verilayer --help")
     native = "python -c 'import workers.celery, workers._native as n; print(n.__name__)'"
     assert "workers._native" in inside("worker", native)
+    build = "tar -cf /tmp/layer.tar -C / etc/passwd && verilayer layer build --json /tmp/layer.tar"
+    assert len(json.loads(inside("worker", build))["root_hash"]) == 64
+    assert inside("web", SERVE.format(port=free_port())).strip().endswith("healthy")
     # Only the two writable places are writable by the user.
     assert (
         inside("worker", "touch /opt/verilayer/x 2>/dev/null && echo yes || echo no").strip()

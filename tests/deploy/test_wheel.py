@@ -31,9 +31,10 @@ def test_the_wheel_has_the_extension_the_data_and_no_tests(tmp_path: Path) -> No
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    (wheel,) = (tmp_path / "wheel").glob("verilayer-1.2.3-cp311-abi3-*.whl")
+    (wheel,) = (tmp_path / "wheel").glob("verilayer-1.2.3-cp3*-*.whl")
     names = zipfile.ZipFile(wheel).namelist()
     assert "workers/_native/_blocks.abi3.so" in names
+    assert any(name.startswith("verilayer_formats__mypyc") for name in names)
     scripts = {str(path.relative_to(ROOT)) for path in ROOT.glob("app/**/*.lua")}
     assert scripts
     assert scripts <= set(names)
