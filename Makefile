@@ -75,4 +75,4 @@ chaos: dev ## Kill workers and broker under load, count at the end (CHAOS_ARGS; 
 
 bench-dedup: dev ## 200 images over shared bases: what layer deduplication saves
 	@.ci/test-packages
-	@.venv/bin/python -m tests.chaos.dedup $(BENCH_ARGS)
+	@.venv/bin/python -m tests.bench.dedup $(BENCH_ARGS)

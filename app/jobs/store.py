@@ -6,7 +6,9 @@ Shared by the ledger (jobs) and by layer builds. Nothing here decides: the next 
 
 from __future__ import annotations
 
+import base64
 import json
+import zlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, Literal, TypeVar, cast
@@ -77,7 +79,7 @@ class RecordStore(Generic[R]):
             )
         if revision is None or doc is None:
             return None
-        return Versioned(self._model.model_validate_json(doc), int(revision))
+        return Versioned(self._model.model_validate_json(_unpacked(doc)), int(revision))
 
     def get_many(self, record_ids: Sequence[str]) -> list[R | None]:
         """Read many in one round trip."""
@@ -86,7 +88,7 @@ class RecordStore(Generic[R]):
             for record_id in record_ids:
                 pipeline.hget(key(self.kind, record_id), "d")
             docs = pipeline.execute()
-        return [self._model.model_validate_json(doc) if doc else None for doc in docs]
+        return [self._model.model_validate_json(_unpacked(doc)) if doc else None for doc in docs]
 
     def write(self, record: R, revision: int, placing: Placing, token: str = "") -> bool:
         """Write a revision; False when it is not the next one. Raises ``LeaseLost``."""
@@ -107,6 +109,8 @@ class RecordStore(Generic[R]):
             "batch": record.batch or "",
         }
         doc = record.model_dump_json(exclude_defaults=True)
+        if record.finished:
+            doc = _packed(doc)
         answer = int(self.scripts.run("commit", json.dumps(facts), doc))
         if answer < 0:
             raise LeaseLost(f"{self.kind} {record.id} is held by another worker")
@@ -189,3 +193,12 @@ class RecordStore(Generic[R]):
         """Whether a worker holds the unit."""
         with broker_errors("reading leases"):
             return bool(self.redis.hexists(key("tokens"), unit))
+
+
+def _packed(doc: str) -> str:
+    """Compress what will only be read from now on; it starts with ``z`` where JSON has a brace."""
+    return "z" + base64.b64encode(zlib.compress(doc.encode(), 6)).decode()
+
+
+def _unpacked(doc: str) -> str:
+    return zlib.decompress(base64.b64decode(doc[1:])).decode() if doc.startswith("z") else doc
