@@ -83,8 +83,7 @@ class Subject:
     def _fetch(self, cache: Path) -> None:
         arguments = self.stand.fetch_arguments(self.image.reference)
         arguments[arguments.index("--cache") + 1] = str(cache)
-        done = self.stand.node(*arguments)
-        assert done.returncode == 0, done.stdout + done.stderr
+        subprocess.run(self.stand.node_command(*arguments), check=True, capture_output=True)
 
     def _start(
         self,

@@ -22,7 +22,8 @@ from app.registry.coordination import LocalCoordination
 from app.registry.protocols import Registry
 from app.registry.sources import BytesSource
 from tests.support.tools import require
-from workers.artifacts.materialization import SignedRoot
+from workers.artifacts.materialization import LayerMaterialization, SignedRoot, StoredBlob
+from workers.conversion.identity import erofs_uuid, verity_uuid
 from workers.conversion.image import Sign, attach, compose_all, materialize, read_plan
 from workers.conversion.remote_layer import (
     build_remote_layer,
@@ -31,7 +32,12 @@ from workers.conversion.remote_layer import (
     push_built,
 )
 from workers.conversion.spool import Spool
+from workers.formats.verity.blocks import block_hashes
+from workers.formats.verity.extents import HeldBytes, chunks, held
+from workers.formats.verity.superblock import VeritySuperblock
+from workers.formats.verity.tree import build_tree
 from workers.publication.publish import Published
+from workers.signing.authority import RootEvidence
 from workers.signing.signer import Pkcs7Signer
 
 APPLETS = ("sh", "cat", "find", "id", "sha256sum", "sort", "stat", "readlink")
@@ -243,3 +249,43 @@ def _packed(tar: bytes, compression: str) -> bytes:
 def _media_type(compression: str) -> str:
     suffix = f"+{compression}" if compression else ""
     return f"application/vnd.oci.image.layer.v1.tar{suffix}"
+
+
+def attach_forged(
+    registry: Registry,
+    image: PushedImage,
+    layers: Sequence[tuple[bytes, bytes]],
+    *,
+    signer: Pkcs7Signer | None,
+) -> None:
+    """Attach a ``verilayer`` bundle of given (index, data that the tree covers), one a layer.
+
+    Everything in it is consistent with that data, whatever the layer holds.
+    """
+    sign, made = _signing(signer), []
+    for (index, data), descriptor, diff_id in zip(
+        layers, image.layers, image.diff_ids, strict=True
+    ):
+        padded = data + bytes(-len(data) % 512)
+        tree = build_tree(b"", held(bytes(block_hashes(padded))), lambda size: HeldBytes())
+        superblock = VeritySuperblock(verity_uuid(descriptor.digest).bytes, len(padded) // 512)
+        blob = b"".join(chunks(tree.extents(superblock.encode()), 1 << 20))
+        root = sign(RootEvidence(descriptor.digest, diff_id, tree.root.hex(), "device-table"))
+        stored = [
+            StoredBlob(found.digest, found.size)
+            for found in (
+                _push(registry, image.repository, each, "application/octet-stream")
+                for each in (index, blob)
+            )
+        ]
+        made.append(
+            LayerMaterialization(
+                layer=descriptor, diff_id=diff_id, index=stored[0], tree=stored[1], root=root,
+                single_device=None, uuid=str(erofs_uuid(descriptor.digest)),
+                builder_version=BuildConfig().builder_version, padding=512, data_size=len(data),
+                hash_offset=len(padded), entries=1,
+            )
+        )  # fmt: skip
+    plan = read_plan(registry, image.repository, image.manifest)
+    bundles = compose_all(plan, ("verilayer",), made)
+    attach(registry, LocalCoordination(), image.repository, bundles, Defaults(), force=True)

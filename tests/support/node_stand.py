@@ -6,17 +6,21 @@ import json
 import re
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
+from click.testing import CliRunner
 from cryptography.hazmat.primitives import serialization
 
 from app.config.model import SignerConfig
 from app.registry.protocols import Registry
 from tests.support.registries import RunningRegistry, docker_registry
+from workers.cli.commands import main
 from workers.signing.opening import open_signer
 from workers.signing.signer import Pkcs7Signer
 
@@ -33,11 +37,17 @@ class NodeStand:
     folder: Path
 
     def node(self, *arguments: str) -> subprocess.CompletedProcess[str]:
-        """Run ``verilayer node``."""
-        return subprocess.run(
-            [sys.executable, "-m", "workers", "node", *arguments],
-            capture_output=True, text=True, check=False, timeout=120,
-        )  # fmt: skip
+        """Run ``verilayer node``, in this process: starting Python takes longer than the work."""
+        result = CliRunner().invoke(main, ["node", *arguments])
+        if result.exception is not None and not isinstance(result.exception, SystemExit):
+            raise result.exception
+        return subprocess.CompletedProcess(
+            arguments, result.exit_code, result.stdout, result.stderr
+        )
+
+    def node_command(self, *arguments: str) -> list[str]:
+        """The same as a command line, for a process of its own."""
+        return [sys.executable, "-m", "workers", "node", *arguments]
 
     def fetch(self, reference: str, *more: str) -> dict[str, Any]:
         """Run ``node fetch`` that must succeed; returns its report."""
@@ -69,10 +79,17 @@ class NodeStand:
             log.truncate(0)
 
 
+@cache
+def _signer() -> Pkcs7Signer:
+    """One for the process: making RSA keys is slow."""
+    with tempfile.TemporaryDirectory() as folder:
+        return open_signer(SignerConfig(name="node-test", kind="ephemeral"), Path(folder))
+
+
 @contextmanager
 def node_stand(folder: Path) -> Iterator[NodeStand]:
     """Start a registry with an access log, and make a signer that ``trust`` names."""
-    signer = open_signer(SignerConfig(name="node-test", kind="ephemeral"), folder / "state")
+    signer = _signer()
     trust = folder / "trust.pem"
     trust.write_bytes(signer.chain.leaf.public_bytes(serialization.Encoding.PEM))
     with docker_registry(folder, access_log=True) as server:

@@ -39,7 +39,7 @@ def values(path: Path) -> list[bytes]:
         before = _meta(descriptor)
         try:
             found = list(_Walk(descriptor, before[0]).bucket(before[1]))
-        except (NotBolt, struct.error):
+        except (NotBolt, struct.error, RecursionError):
             if _meta(descriptor) != before:
                 raise Changed from None
             raise NotBolt(f"{path} has pages that cannot be read") from None
@@ -79,6 +79,7 @@ class _Walk:
     def __init__(self, descriptor: int, page_size: int) -> None:
         self._descriptor = descriptor
         self._size = page_size
+        self._end = os.fstat(descriptor).st_size
         self._seen: set[int] = set()
 
     def bucket(self, number: int) -> Iterator[bytes]:
@@ -90,6 +91,8 @@ class _Walk:
 
     def _read(self, number: int) -> bytes:
         offset = number * self._size
+        if offset >= self._end:
+            raise NotBolt("a page lies outside the file")
         head = os.pread(self._descriptor, _PAGE.size, offset)
         length = (_PAGE.unpack(head)[3] + 1) * self._size
         if length > _MAX_PAGE_BYTES:

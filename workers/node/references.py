@@ -57,8 +57,9 @@ def _values(database: Path) -> list[bytes]:
 
 
 def _links(snapshots: Path) -> Iterator[bytes]:
-    for link in snapshots.glob("*/layer.erofs"):
-        if link.is_symlink():
+    for snapshot in snapshots.glob("*"):
+        link = snapshot / "layer.erofs"
+        if link.is_symlink():  # its target may be away just now
             yield os.fsencode(os.readlink(link))
 
 
