@@ -94,12 +94,16 @@ def test_a_lock_excludes(made: Any, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_lock_is_renewed_while_it_is_held(
     shared_redis: redis.Redis, repository: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(coordination, "LOCK_LEASE", 0.3)
-    shared = RedisCoordination(shared_redis, prefix=repository)
+    monkeypatch.setattr(coordination, "LOCK_LEASE", 3)
+    shared, key = RedisCoordination(shared_redis, prefix=repository), f"{repository}lock:x"
     with shared.exclusive("x"):
-        time.sleep(0.8)
-        assert shared_redis.exists(f"{repository}lock:x")
-    assert not shared_redis.exists(f"{repository}lock:x")
+        left = shared_redis.pttl(key)
+        deadline = time.monotonic() + 30
+        while (now := shared_redis.pttl(key)) <= left:
+            assert time.monotonic() < deadline, "the lock was never renewed"
+            left = now
+            time.sleep(0.05)
+    assert not shared_redis.exists(key)
 
 
 def test_no_redis_is_a_retryable_error_of_its_own() -> None:
