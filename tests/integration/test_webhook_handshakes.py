@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -16,6 +17,7 @@ import uvicorn
 
 from app.main import create_app
 from app.settings import Settings
+from app.webhooks import routes
 from app.webhooks.fetch import fetch
 from tests.support.http_files import FileServer, serving
 from tests.support.ports import free_port
@@ -153,3 +155,15 @@ def test_amazon_away_makes_sns_come_again(client: httpx.Client, amazon: FileServ
     answer = client.post("/webhooks/aws", json=message())
     assert answer.status_code == 503
     assert "retry-after" in answer.headers
+
+
+def test_a_body_that_does_not_come_is_given_up(
+    client: httpx.Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(routes, "BODY_SECONDS", 0.2)
+    host, port = client.base_url.host, client.base_url.port
+    with socket.create_connection((host, port), timeout=10) as connection:
+        connection.sendall(
+            f"POST {GRID} HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\n[".encode()
+        )
+        assert connection.recv(64).startswith(b"HTTP/1.1 408")
