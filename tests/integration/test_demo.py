@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.support.otlp import Collector, otlp_collector
 from tests.support.tools import ROOT, require
 
 pytestmark = [pytest.mark.real, pytest.mark.slow, pytest.mark.xdist_group("demo")]
@@ -21,12 +24,19 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def outcome(folder: Path) -> dict[str, Any]:
+def collector() -> Iterator[Collector]:
+    with otlp_collector() as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def outcome(folder: Path, collector: Collector) -> dict[str, Any]:
     for tool in ("docker-registry", "skopeo", "busybox"):
         require(tool)
     done = subprocess.run(
         [sys.executable, "-m", "workers", "demo", "--quick", "--json", "--folder", folder / "demo"],
         cwd=ROOT,
+        env={**os.environ, "VERILAYER_OTLP_ENDPOINT": collector.url},
         capture_output=True,
         text=True,
         timeout=300,
@@ -105,6 +115,17 @@ def test_the_service_logged_no_error(outcome: dict[str, Any], folder: Path) -> N
     lines = (folder / "demo" / "service.log").read_text().splitlines()
     bad = [line for line in lines if '"level": "error"' in line or "Traceback" in line]
     assert bad == []
+
+
+def test_one_trace_leads_from_the_webhook_to_each_registry_call(
+    outcome: dict[str, Any], collector: Collector
+) -> None:
+    assert outcome["bundles"]
+    traces: dict[str, set[str]] = {}
+    for span in collector.spans:
+        traces.setdefault(span.trace_id, set()).add(span.name)
+    wanted = {"http POST", "event", "image", "layer", "registry GET", "registry PUT"}
+    assert any(wanted <= names for names in traces.values()), traces
 
 
 def unpacked(layer: Path) -> bytes:

@@ -3,15 +3,12 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-import threading
-from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
 
 import pytest
 from prometheus_client import REGISTRY
 
 from app.observability import calls, tracing
+from tests.support.otlp import otlp_collector
 
 HOST = "registry.example:5000"
 
@@ -36,39 +33,7 @@ def test_a_request_without_an_answer_is_an_error() -> None:
     assert value("verilayer_registry_requests_total", method="PUT", status="error") == before + 1
 
 
-class Collector(BaseHTTPRequestHandler):
-    """A real OTLP/HTTP endpoint that keeps what it was sent."""
-
-    received: list[tuple[str, bytes]]
-
-    def do_POST(self) -> None:
-        body = self.rfile.read(int(self.headers["Content-Length"]))
-        self.received.append((self.path, body))
-        self.send_response(200)
-        self.send_header("Content-Length", "0")
-        self.end_headers()
-
-    def log_message(self, *_: object) -> None:
-        pass
-
-
-@pytest.fixture
-def collector() -> Iterator[tuple[str, list[tuple[str, bytes]]]]:
-    received: list[tuple[str, bytes]] = []
-    handler = type("Handler", (Collector,), {"received": received})
-    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    yield f"http://127.0.0.1:{server.server_port}", received
-    server.shutdown()
-    server.server_close()
-
-
-def test_spans_reach_a_collector_with_the_trace_they_continue(
-    collector: tuple[str, list[tuple[str, bytes]]], tmp_path: Path
-) -> None:
-
-    url, received = collector
+def test_spans_reach_a_collector_with_the_trace_they_continue() -> None:
     trace = "0af7651916cd43dd8448eb211c80319c"
     program = (
         "import sys\n"
@@ -80,11 +45,14 @@ def test_spans_reach_a_collector_with_the_trace_they_continue(
         "    assert tracing.trace_id_of(tracing.current_traceparent()) == sys.argv[2]\n"
         "tracing.shutdown()\n"
     )
-    subprocess.run([sys.executable, "-c", program, url, trace], check=True)
-    assert [path for path, _ in received] == ["/v1/traces"]
-    body = received[0][1]
-    for expected in (bytes.fromhex(trace), b"registry GET", b"webhook", b"registry.example"):
-        assert expected in body
+    with otlp_collector() as collector:
+        subprocess.run([sys.executable, "-c", program, collector.url, trace], check=True)
+    assert {(span.name, span.trace_id) for span in collector.spans} == {
+        ("webhook", trace),
+        ("registry GET", trace),
+    }
+    assert {span.service for span in collector.spans} == {"verilayer-test"}
+    assert {"host": "registry.example"} in [span.attributes for span in collector.spans]
 
 
 def test_tracing_is_off_without_an_endpoint() -> None:
