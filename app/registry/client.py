@@ -169,8 +169,10 @@ class RegistryClient:
 
     def _send(self, call: Call, url: httpx.URL) -> httpx.Response:
         """Send, with credentials only to the registry itself, answering its challenge once."""
-        if self.auth is None or not self.own(url):
+        if not self.own(url):
             return self._foreign(call, url)
+        if self.auth is None:
+            return self._transmit(call, url, None)
         header = self.auth.header(call.scopes)
         response = self._transmit(call, url, header)
         if response.status_code != 401:
@@ -184,6 +186,10 @@ class RegistryClient:
 
     def _foreign(self, call: Call, url: httpx.URL) -> httpx.Response:
         response = self._transmit(call, url, None)
+        if response.status_code in (400, 401, 403, 405) and call.method == "HEAD":
+            response.close()
+            message = f"{call.what}: {url.host} refuses HEAD"
+            raise RegistryError(message, foreign=True, status=response.status_code)
         if response.status_code in (401, 403):
             # A signed URL that has expired: the registry will make a new one.
             response.close()

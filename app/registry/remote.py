@@ -17,6 +17,7 @@ from app.registry.client import Call, RegistryClient
 from app.registry.download import Download
 from app.registry.manifests import Manifests
 from app.registry.paging import Pages
+from app.registry.presence import blob_present
 from app.registry.protocols import BlobSource, Coordination, PushedManifest
 from app.registry.quirks import Quirks
 from app.registry.referrers import Referrers
@@ -101,15 +102,8 @@ class RemoteRegistry:
 
     def blob_exists(self, repository: str, digest: Digest) -> bool:
         """HEAD a blob."""
-        call = Call(
-            "HEAD",
-            f"/v2/{check_repository(repository)}/blobs/{digest}",
-            f"blob {repository}@{digest}",
-            self._manifests.pull(repository),
-            ok=frozenset({200, 404}),
-            repository=repository,
-        )
-        return self._client.request(call).status == 200
+        scopes = self._manifests.pull(check_repository(repository))
+        return blob_present(self._client, repository, digest, scopes)
 
     def push_blob(self, repository: str, blob: Descriptor, source: BlobSource) -> None:
         """Upload unless present. Raises ``ContentMismatch`` when the source is not the blob."""

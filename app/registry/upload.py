@@ -25,6 +25,7 @@ from app.errors import (
 from app.oci.descriptor import Descriptor
 from app.registry.client import Answer, Call, RegistryClient
 from app.registry.download import PROGRESS
+from app.registry.presence import blob_present
 from app.registry.protocols import BlobSource
 from app.registry.quirks import Quirks
 
@@ -89,15 +90,7 @@ class Upload:
 
     def present(self) -> bool:
         """HEAD the blob: the registry may have it, even when its answer was lost."""
-        call = Call(
-            "HEAD",
-            f"/v2/{self._repository}/blobs/{self._blob.digest}",
-            f"blob {self._repository}@{self._blob.digest}",
-            self._scopes,
-            ok=frozenset({200, 404}),
-            repository=self._repository,
-        )
-        return self._client.request(call).status == 200
+        return blob_present(self._client, self._repository, self._blob.digest, self._scopes)
 
     def _attempt(self) -> None:
         if self._location is None:

@@ -6,6 +6,7 @@ import hashlib
 import json
 import re
 import threading
+import time
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -39,6 +40,13 @@ class QuirkyRegistry:
     #: Where blobs and uploads are redirected to, when not served here.
     blobs_at: str | None = None
     uploads_at: str | None = None
+    #: Signed URLs of some storages are good for GET alone.
+    refuses_head: bool = False
+    #: Connections accepted, requests under way and the most there were at once.
+    connections: int = 0
+    active: int = 0
+    most: int = 0
+    delay: float = 0.0
     blobs: dict[str, bytes] = field(default_factory=dict)
     manifests: dict[str, tuple[str, bytes]] = field(default_factory=dict)
     tags: dict[str, str] = field(default_factory=dict)
@@ -54,6 +62,8 @@ class QuirkyRegistry:
             query = {name: values[0] for name, values in parse_qs(parts.query).items()}
             if self.max_body is not None and len(body) > self.max_body:
                 return error(416, "REQUESTED_RANGE_NOT_SATISFIABLE", "too large")
+            if self.refuses_head and method == "HEAD":
+                return error(403, "SignatureDoesNotMatch", "")
             if found := re.search(r"/blobs/uploads/(\w*)$", parts.path):
                 return self._upload(method, parts.path, found[1], query, headers, body)
             if found := re.search(r"/blobs/(sha256:\w+)$", parts.path):
@@ -191,7 +201,23 @@ def quirky_registry(host: str = "127.0.0.1", **deviations: Any) -> Iterator[Quir
         protocol_version = "HTTP/1.1"
         disable_nagle_algorithm = True
 
+        def setup(self) -> None:
+            super().setup()
+            with registry.guard:
+                registry.connections += 1
+
         def _serve(self) -> None:
+            with registry.guard:
+                registry.active += 1
+                registry.most = max(registry.most, registry.active)
+            time.sleep(registry.delay)
+            try:
+                self._answer()
+            finally:
+                with registry.guard:
+                    registry.active -= 1
+
+        def _answer(self) -> None:
             headers = {name.lower(): value for name, value in self.headers.items()}
             body = self.rfile.read(int(headers.get("content-length", "0")))
             status, answer, data = registry.reply(self.command, self.path, headers, body)

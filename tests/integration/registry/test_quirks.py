@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -199,6 +200,35 @@ def test_a_redirected_blob_is_fetched_without_credentials() -> None:
         with registry.fetch_blob("a/b", BLOB) as chunks:
             assert b"".join(chunks) == DATA
         assert [headers.get("authorization") for _, _, headers, _ in storage.requests] == [None]
+
+
+def test_storage_that_refuses_head_is_asked_for_a_byte() -> None:
+    with (
+        quirky_registry(refuses_head=True) as storage,
+        quirky_registry(blobs_at=storage.url) as server,
+    ):
+        registry = client(server)
+        assert not registry.blob_exists("a/b", BLOB.digest)
+        server.blobs[BLOB.digest] = DATA
+        assert not registry.blob_exists("a/b", BLOB.digest)
+        storage.blobs[BLOB.digest] = DATA
+        assert registry.blob_exists("a/b", BLOB.digest)
+
+
+def test_connections_are_reused_and_requests_bounded() -> None:
+    with quirky_registry(delay=0.01) as server:
+        registry = client(server, limits={"concurrency": 3, "repository_concurrency": 2})
+        image = push_image(registry, "a/b", "v1", b"x")
+        push_image(registry, "c/d", "v1", b"x")
+
+        def ask(number: int) -> str:
+            return registry.resolve("a/b" if number % 2 else "c/d", "v1").digest
+
+        assert server.connections == 1
+        with ThreadPoolExecutor(12) as pool:
+            assert set(pool.map(ask, range(60))) == {image.digest}
+        assert 1 < server.most <= 3
+        assert server.connections <= 3
 
 
 def test_a_redirect_into_the_private_network_is_refused() -> None:
