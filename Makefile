@@ -1,6 +1,6 @@
 .DEFAULT_GOAL := help
 # Two processes on two cores; tests that share something expensive name an xdist_group.
-PYTEST_ARGS ?= -n auto --dist loadgroup
+PYTEST_ARGS ?= -n auto --dist loadgroup --durations=20
 .PHONY: chaos bench-dedup help setup dev run demo test check images manifests docs bench bench-webhooks conformance conformance-registry fuzz
 
 help: ## Show these commands
