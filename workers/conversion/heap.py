@@ -9,9 +9,11 @@ from __future__ import annotations
 import ctypes
 import functools
 
-#: mallopt(3): parameters and values in bytes. Up to ``_KEPT`` stays with each arena.
-_M_TRIM_THRESHOLD, _KEPT = -1, 32 << 20
+#: mallopt(3): parameters and values. Each arena keeps ``_KEPT`` bytes; two arenas are enough for
+#: threads that rarely allocate at once, and bound what is kept.
+_M_TRIM_THRESHOLD, _KEPT = -1, 8 << 20
 _M_MMAP_THRESHOLD, _FROM_HEAP = -3, 16 << 20
+_M_ARENA_MAX, _ARENAS = -8, 2
 
 
 @functools.cache
@@ -23,3 +25,4 @@ def keep_freed_pieces() -> None:
         return
     mallopt(_M_TRIM_THRESHOLD, _KEPT)
     mallopt(_M_MMAP_THRESHOLD, _FROM_HEAP)
+    mallopt(_M_ARENA_MAX, _ARENAS)
