@@ -39,7 +39,7 @@ def outcome(folder: Path, collector: Collector) -> dict[str, Any]:
         env={**os.environ, "VERILAYER_OTLP_ENDPOINT": collector.url},
         capture_output=True,
         text=True,
-        timeout=300,
+        timeout=600,
         check=False,
     )
     log = folder / "demo" / "service.log"

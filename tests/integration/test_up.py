@@ -41,7 +41,7 @@ EVENT = {
 
 def get(url: str) -> tuple[int, bytes]:
     try:
-        with urllib.request.urlopen(url, timeout=5) as answer:
+        with urllib.request.urlopen(url, timeout=30) as answer:
             return answer.status, answer.read()
     except urllib.error.HTTPError as error:
         return error.code, error.read()
@@ -57,7 +57,7 @@ def deliver(service: Service, secret: str) -> int:
         },
     )
     try:
-        with urllib.request.urlopen(request, timeout=5) as answer:
+        with urllib.request.urlopen(request, timeout=30) as answer:
             status: int = answer.status
             return status
     except urllib.error.HTTPError as error:
@@ -81,7 +81,7 @@ def test_one_command_serves_recovers_and_stops(tmp_path: Path) -> None:
         worker = service.facts["processes"]["worker"]
         os.kill(worker, signal.SIGKILL)
         heartbeat = tmp_path / "one" / "state" / "worker-heartbeat"
-        wait_until(lambda: "ready again" in service.log, 60, "the worker was not restarted")
+        wait_until(lambda: "ready again" in service.log, 120, "the worker was not restarted")
         assert heartbeat.exists()
         assert get(f"{service.url}/readyz")[0] == 200
 
@@ -117,7 +117,7 @@ def test_a_taken_port_is_told(tmp_path: Path) -> None:
             cwd=ROOT,
             capture_output=True,
             text=True,
-            timeout=120,
+            timeout=240,
             check=False,
         )
     assert done.returncode == 2
@@ -131,7 +131,7 @@ def test_a_wrong_configuration_is_told_with_its_line(tmp_path: Path) -> None:
         cwd=ROOT,
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=240,
         check=False,
     )
     assert done.returncode == 2

@@ -73,7 +73,7 @@ def running_service(folder: Path, *more: str, **environment: str) -> Iterator[Se
         env={**os.environ, **environment},
     )
     log.close()
-    watchdog = threading.Timer(120, process.kill)
+    watchdog = threading.Timer(240, process.kill)
     watchdog.start()
     assert process.stdout is not None
     line = process.stdout.readline()

@@ -85,7 +85,7 @@ def service(folder: Path, ports: Ports, environment: Mapping[str, str]) -> Child
         ),
         environment=environment,
         ready=lambda: answers_ok(f"http://127.0.0.1:{ports.api}/readyz"),
-        start_timeout=120,
+        start_timeout=240,
         stop_timeout=90,
         log=folder / "service.log",
     )

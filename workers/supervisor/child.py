@@ -24,7 +24,7 @@ class ChildSpec:
     environment: Mapping[str, str]
     #: Whether the process serves; called often, must return quickly and never raise.
     ready: Callable[[], bool]
-    start_timeout: float = 60.0
+    start_timeout: float = 120.0
     #: Start only when all before it are ready; otherwise together with the one before.
     needs_predecessors: bool = True
     stop_signal: signal.Signals = signal.SIGTERM
