@@ -25,6 +25,14 @@ from workers.signing.opening import open_signer
 from workers.signing.signer import Pkcs7Signer
 
 
+def run_node(*arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run ``verilayer node``, in this process: starting Python takes longer than the work."""
+    result = CliRunner().invoke(main, ["node", *arguments])
+    if result.exception is not None and not isinstance(result.exception, SystemExit):
+        raise result.exception
+    return subprocess.CompletedProcess(arguments, result.exit_code, result.stdout, result.stderr)
+
+
 @dataclass(frozen=True, slots=True)
 class NodeStand:
     """One registry with its client, one signer, one cache directory."""
@@ -37,13 +45,8 @@ class NodeStand:
     folder: Path
 
     def node(self, *arguments: str) -> subprocess.CompletedProcess[str]:
-        """Run ``verilayer node``, in this process: starting Python takes longer than the work."""
-        result = CliRunner().invoke(main, ["node", *arguments])
-        if result.exception is not None and not isinstance(result.exception, SystemExit):
-            raise result.exception
-        return subprocess.CompletedProcess(
-            arguments, result.exit_code, result.stdout, result.stderr
-        )
+        """Run ``verilayer node``."""
+        return run_node(*arguments)
 
     def node_command(self, *arguments: str) -> list[str]:
         """The same as a command line, for a process of its own."""
