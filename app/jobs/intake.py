@@ -49,9 +49,9 @@ class IntakeOptions(BaseModel):
 
 
 class IntakeRecord(BaseModel):
-    """An accepted event as it waits in Redis."""
+    """An accepted event as it waits in Redis; an older worker skips fields it does not know."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="ignore")
 
     id: int = 0
     registry: str
