@@ -49,6 +49,10 @@ bench-webhooks: dev ## Latency of the webhook endpoint at 500 deliveries a secon
 	@.ci/packages redis-server
 	@.venv/bin/python tests/bench/webhooks.py $(WEBHOOK_BENCH_ARGS)
 
+demo-node: dev ## See a container start from verified layers on a real containerd (root)
+	@.ci/packages docker-registry runc busybox-static && .ci/get-containerd
+	@.venv/bin/python -m tests.bench.nodestart
+
 bench-node: dev ## Cold start of a container, with and without verilayer (out/bench-node.json, .png; root)
 	@.ci/packages docker-registry runc zstd && .ci/get-erofs-utils .cache/erofs-utils && .ci/get-containerd
 	@.venv/bin/python -m tests.bench.node $(BENCH_NODE_ARGS)

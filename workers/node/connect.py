@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from app.config.model import RegistryConfig
@@ -53,10 +52,6 @@ class Registries:
             # A node pulls from where its pods say, private networks included.
             "allow_private_addresses": True,
         }
-        if _has_docker_config(os.environ):
+        if default_docker_config().is_file():
             values["credentials"] = {"kind": "docker-config"}
         return RegistryConfig.model_validate(values)
-
-
-def _has_docker_config(environ: Mapping[str, str]) -> bool:
-    return "DOCKER_CONFIG" in environ or default_docker_config().is_file()
