@@ -150,6 +150,16 @@ class PendingEvents:
             text = cast(str | None, self._redis.get(key("event", event_id)))
         return EventOutcome.model_validate_json(text) if text else None
 
+    def dead(self, limit: int = 100) -> list[IntakeRecord]:
+        """Events given up on, oldest first."""
+        with broker_errors("reading dead events"):
+            members: Any = self._redis.lrange(key("intake", "dead"), 0, limit - 1)
+        return [_parsed(str(member)) for member in members]
+
+    def requeue_dead(self, event_id: int) -> bool:
+        """Give a dead event to the intake again, as a new event; False when it is not there."""
+        return bool(self._scripts.run("events_requeue", event_id))
+
     def due(self) -> int:
         """Events that could be drained now: pending, or claimed by a worker that is gone."""
         with broker_errors("counting events"):

@@ -50,6 +50,13 @@ class Pulse:
         """Whether to stop, for whatever reason; cheap enough to ask for every chunk."""
         return self._lost.is_set() or self._cancel.is_set()
 
+    def wait_stopping(self, done: threading.Event) -> bool:
+        """Wait until ``stopping``, or until ``done`` is set; tells which."""
+        while not done.wait(0.2):
+            if self.stopping():
+                return True
+        return False
+
     def report(self, phase: str, done: int = 0, size: int = 0) -> None:
         """Note how far the work is; the next heartbeat shows it."""
         self._progress = {"phase": phase, "done": done, "size": size}

@@ -623,3 +623,18 @@ def test_progress_is_shown_while_the_lease_is_held(rig: Rig) -> None:
     rig.engine.ledger.succeed(lease, [], [], {})
     assert rig.engine.schedule.progress(lease.record_id) is None
     assert rig.engine.schedule.running() == {}
+
+
+def test_a_dead_event_can_be_given_to_the_intake_again(rig: Rig) -> None:
+    intake = RedisIntake(rig.engine.redis, rig.queue.drain_intake, now=rig.clock)
+    intake.accept("main", "distribution", [PushEvent(repository="team/app", tag="1")])
+    (event,), _ = rig.engine.events.claim(1)
+    rig.engine.events.settle([(event, EventOutcome(outcome="dead", reason="away"))])
+    (dead,) = rig.engine.events.dead()
+    assert dead.event.repository == "team/app"
+    assert not rig.engine.events.requeue_dead(dead.id + 100)
+    assert rig.engine.events.requeue_dead(dead.id)
+    assert rig.engine.events.dead() == []
+    (again,), _ = rig.engine.events.claim(1)
+    assert again.record.id != dead.id
+    assert again.record.event == dead.event

@@ -22,6 +22,7 @@ from workers.conversion.remote_layer import (
 )
 from workers.engine.context import WorkerContext
 from workers.engine.failures import failure_of
+from workers.engine.interruption import interruptible
 
 log = structlog.get_logger(__name__)
 
@@ -44,7 +45,8 @@ def run_layer(context: WorkerContext, lease: Lease) -> None:
         Pulse(context.engine.schedule, lease, context.engine.timing) as pulse,
     ):
         try:
-            _build(context, build, pulse)
+            with interruptible(pulse):
+                _build(context, build, pulse)
         except LeaseLost:
             log.warning("layer.lease_lost", build=build.id)
         except Cancelled:
