@@ -147,8 +147,16 @@ class Authenticator:
         self, challenge: Challenge, scopes: tuple[str, ...], asked: tuple[str, ...]
     ) -> _Token:
         realm = self._policy.check(challenge.parameters.get("realm", ""))
-        wanted = merge_scopes((*scopes, *asked))
-        answer = self._ask(realm, challenge.parameters.get("service", ""), wanted)
+        wanted, service = merge_scopes((*scopes, *asked)), challenge.parameters.get("service", "")
+        credential = self._provider.credential()
+        try:
+            answer = self._ask(realm, service, wanted, credential)
+        except Unauthorized:
+            # The account may have been renewed where it comes from.
+            renewed = self._provider.credential()
+            if renewed == credential:
+                raise
+            answer = self._ask(realm, service, wanted, renewed)
         value = answer.token or answer.access_token
         if not value or not value.isascii() or not value.isprintable():
             raise ResponseInvalid(f"token server {realm.host} answered without a usable token")
@@ -160,8 +168,9 @@ class Authenticator:
         self._tokens[scopes] = token
         return token
 
-    def _ask(self, realm: httpx.URL, service: str, scopes: list[str]) -> TokenAnswer:
-        credential = self._provider.credential()
+    def _ask(
+        self, realm: httpx.URL, service: str, scopes: list[str], credential: Credential | None
+    ) -> TokenAnswer:
         parameters = [("service", service)] if service else []
         parameters += [("scope", scope) for scope in scopes]
         identity = credential.identity_token if credential else ""

@@ -11,8 +11,6 @@ from collections.abc import Iterator
 from contextlib import closing
 from typing import BinaryIO
 
-import httpx
-
 from app.errors import (
     ContentMismatch,
     NotFound,
@@ -129,8 +127,11 @@ class Upload:
 
     def _finish(self, length: int) -> None:
         assert self._location is not None
-        url = httpx.URL(self._location).copy_set_param("digest", self._blob.digest)
-        answer = self._send("PUT", str(url), 0, length, {}, frozenset({201, 204}))
+        # Appended as text: the rest of the query may be signed, and must stay as it is.
+        target = (
+            f"{self._location}{'&' if '?' in self._location else '?'}digest={self._blob.digest}"
+        )
+        answer = self._send("PUT", target, 0, length, {}, frozenset({201, 204}))
         stored = answer.headers.get("docker-content-digest", self._blob.digest)
         if stored != self._blob.digest:
             raise ContentMismatch(f"{self._what}: the registry stored {stored[:150]!r}")

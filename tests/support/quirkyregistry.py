@@ -40,6 +40,7 @@ class QuirkyRegistry:
     #: Where blobs and uploads are redirected to, when not served here.
     blobs_at: str | None = None
     uploads_at: str | None = None
+    upload_query: str = ""
     #: Signed URLs of some storages are good for GET alone.
     refuses_head: bool = False
     #: Connections accepted, requests under way and the most there were at once.
@@ -87,7 +88,8 @@ class QuirkyRegistry:
             name = uuid.uuid4().hex
             self.uploads[name] = bytearray()
             extra = {"OCI-Chunk-Min-Length": str(self.min_chunk)} if self.min_chunk else {}
-            return 202, {"Location": (self.uploads_at or "") + path + name, **extra}, b""
+            signed = (self.uploads_at or "") + path + name + self.upload_query
+            return 202, {"Location": signed, **extra}, b""
         data = self.uploads.get(name)
         if data is None:
             return error(404, "BLOB_UPLOAD_UNKNOWN", name)

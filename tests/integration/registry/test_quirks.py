@@ -52,6 +52,14 @@ def test_one_streamed_put_by_default() -> None:
         assert (sizes(server, "PUT"), sizes(server, "PATCH")) == ([len(DATA)], [])
 
 
+def test_a_signed_upload_location_is_kept_to_the_letter() -> None:
+    query = "?X-Signature=a%2Bb%2f/c+d%20e==&_state=x:y"
+    with quirky_registry(upload_query=query) as server:
+        client(server).push_blob("a/b", BLOB, BytesSource(DATA))
+        target = next(target for method, target, _, _ in server.requests if method == "PUT")
+        assert target.endswith(f"{query}&digest={BLOB.digest}")
+
+
 def test_ghcr_a_body_that_is_too_large_is_sent_in_chunks() -> None:
     with quirky_registry(max_body=1 << 16) as server:
         client(server, quirks={"chunk_bytes": 1 << 16}).push_blob("a/b", BLOB, BytesSource(DATA))

@@ -148,6 +148,22 @@ def test_what_a_token_server_may_not_say(
         authenticator(Server([answer])).answer(CHALLENGE, PULL, None)
 
 
+def test_an_account_that_was_renewed_meanwhile_is_tried_at_once() -> None:
+    server = Server([(401, {}), (200, {"token": "one"})])
+
+    class Renewing(Account):
+        def forget(self) -> None:
+            self.current = Credential("u", "new")
+
+    policy = RealmPolicy(REGISTRY)
+    auth = Authenticator(policy, Renewing(Credential("u", "old")), server)
+    assert auth.answer(CHALLENGE, PULL, None) == "Bearer one"
+    assert [headers["Authorization"] for _, _, headers, _ in server.asked] == [
+        Credential("u", "old").basic,
+        Credential("u", "new").basic,
+    ]
+
+
 def test_secrets_are_not_in_reprs() -> None:
     credential = Credential("u", "hidden1", "hidden2")
     assert "hidden" not in repr(credential)
