@@ -55,6 +55,16 @@ def test_the_command_reference_is_what_help_prints() -> None:
         assert f"\n## verilayer {name}\n" in done.stdout
 
 
+def test_the_profiles_page_is_what_the_profiles_are() -> None:
+    done = subprocess.run(
+        [sys.executable, ROOT / ".ci" / "render-profiles-reference"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert (ROOT / "docs" / "profiles.md").read_text() == done.stdout, "run make docs"
+
+
 def test_commands_that_pages_show_exist() -> None:
     for page in PAGES:
         for name in re.findall(
