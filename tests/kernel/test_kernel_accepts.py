@@ -239,6 +239,10 @@ def _reads_all(outcome: Outcome, layer: SampleLayer) -> bool:
     )
 
 
+@pytest.mark.interop(
+    reader="Linux 6.12 in qemu, signatures required",
+    format="both layouts, both paddings, our PKCS#7",
+)
 @pytest.mark.parametrize("name", ["ours", "ours-single-device", "ours-padded", "cms-good"])
 def test_our_signature_opens_and_every_file_reads(
     required: Report, bench: Bench, name: str
@@ -251,6 +255,9 @@ def test_both_layouts_show_the_same_tree(required: Report) -> None:
     assert one.read["tree"] == other.read["tree"]
 
 
+@pytest.mark.interop(
+    reader="Linux 6.12 in qemu, signatures required", format="no signature (refused)"
+)
 def test_a_missing_signature_is_refused_where_it_is_required(
     required: Report, optional: Report, bench: Bench
 ) -> None:
@@ -258,11 +265,17 @@ def test_a_missing_signature_is_refused_where_it_is_required(
     assert _reads_all(optional.outcomes["unsigned"], bench.layer)
 
 
+@pytest.mark.interop(
+    reader="Linux 6.12 in qemu, signatures required", format="unknown key (refused)"
+)
 def test_a_key_that_is_not_in_the_firmware_is_refused(required: Report, optional: Report) -> None:
     assert optional.outcomes["untrusted"].opened == errno.ENOKEY
     assert required.outcomes["ours"].opened == 0
 
 
+@pytest.mark.interop(
+    reader="Linux 6.12 in qemu, signatures required", format="wrong root hash (refused)"
+)
 def test_a_wrong_root_hash_is_refused(required: Report) -> None:
     assert required.outcomes["wrong-root"].opened == errno.EKEYREJECTED
     # Rightly signed, the device opens: a wrong root shows when the first block is read.
@@ -272,6 +285,10 @@ def test_a_wrong_root_hash_is_refused(required: Report) -> None:
     assert signed.status == "C"
 
 
+@pytest.mark.interop(
+    reader="Linux 6.12 in qemu, signatures required",
+    format="flipped bit in data, index, tree (refused)",
+)
 @pytest.mark.parametrize("name", FLIPS)
 def test_one_flipped_bit_is_found(required: Report, name: str) -> None:
     outcome = required.outcomes[f"flip-{name}"]
@@ -287,6 +304,10 @@ def test_a_flipped_byte_spoils_its_file_only(required: Report, bench: Bench) -> 
     assert int(read["read"]) == bench.layer.files - 1
 
 
+@pytest.mark.interop(
+    reader="Linux 6.12 in qemu, signatures required",
+    format="other forms of PKCS#7, as verify judges them",
+)
 @pytest.mark.parametrize("name", KERNEL)
 def test_signature_forms(required: Report, bench: Bench, name: str) -> None:
     outcome = required.outcomes[f"cms-{name}"]

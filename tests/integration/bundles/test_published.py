@@ -80,6 +80,7 @@ def _run(*command: str) -> str:
     return done.stdout
 
 
+@pytest.mark.interop(reader="oras discover", format="bundles as referrers")
 def test_oras_discovers_every_bundle(shop: Shop) -> None:
     oras = require("oras", ".ci/test-packages")
     found = json.loads(_run(oras, "discover", "--plain-http", "--format", "json", shop.reference))
@@ -88,6 +89,7 @@ def test_oras_discovers_every_bundle(shop: Shop) -> None:
     assert kinds == {kind for name in ATTACHED for kind in PROFILES[name].artifact_types}
 
 
+@pytest.mark.interop(reader="oras discover", format="rfc-layer graph")
 def test_oras_discovers_the_per_layer_graph(shop: Shop) -> None:
     from workers.artifacts.compose import layer_manifest
 
@@ -99,6 +101,7 @@ def test_oras_discovers_the_per_layer_graph(shop: Shop) -> None:
     assert len(listed) == 3
 
 
+@pytest.mark.interop(reader="oras and skopeo", format="bundle under a deterministic tag")
 def test_oras_and_skopeo_read_the_tagged_bundle(shop: Shop) -> None:
     tag = f"sha256-{shop.image.manifest.digest.hex}.{SUFFIX}"
     raw = _run(
@@ -127,6 +130,7 @@ def signed(shop: Shop, tmp_path: Path) -> Path:
     return tmp_path
 
 
+@pytest.mark.interop(reader="openssl cms", format="PKCS#7 signature")
 @pytest.mark.parametrize(("content", "status"), [("root", 0), ("wrong", 4)])
 def test_openssl_verifies_the_chain(shop: Shop, signed: Path, content: str, status: int) -> None:
     done = subprocess.run(
@@ -141,6 +145,7 @@ def test_openssl_verifies_the_chain(shop: Shop, signed: Path, content: str, stat
     assert done.returncode == status, done.stderr
 
 
+@pytest.mark.interop(reader="GnuTLS certtool", format="PKCS#7 signature")
 @pytest.mark.parametrize(("content", "good"), [("root", True), ("wrong", False)])
 def test_gnutls_verifies_the_chain(shop: Shop, signed: Path, content: str, good: bool) -> None:
     done = subprocess.run(
@@ -173,12 +178,14 @@ def _blob(digest: Digest, size: int) -> Descriptor:
     return Descriptor(media_type="application/octet-stream", digest=digest, size=size)
 
 
+@pytest.mark.interop(reader="veritysetup verify", format="hash tree")
 def test_veritysetup_verifies_a_layer(shop: Shop, tmp_path: Path) -> None:
     root = shop.layers[0].root.root_hash
     assert _veritysetup(shop, tmp_path, root) == 0
     assert _veritysetup(shop, tmp_path, "0" * 64) != 0
 
 
+@pytest.mark.interop(reader="verilayer verify --deep", format="every profile")
 def test_the_command_verifies_and_names_what_fails(shop: Shop) -> None:
     ca = ["--ca", str(shop.folder / "ca.pem")]
     run = CliRunner().invoke(main, ["verify", shop.reference, *ca, "--deep", "--json"])
