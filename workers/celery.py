@@ -1,4 +1,4 @@
-"""Composition root of the worker process: ``celery -A workers.celery worker --beat``.
+"""Composition root of the worker process: ``celery -A workers.celery worker``.
 
 Every setting that decides about lost or doubled work is here, with its reason; how they fit
 together is in docs/reliability.md. The one idea behind them: a message is a wake-up, the ledger is
@@ -9,15 +9,17 @@ from __future__ import annotations
 
 import functools
 
-from celery import Celery
+from celery import Celery, signals
 from kombu.entity import Queue
 
-from app.jobs.messages import Reap, SweepRegistries
+from app.jobs.connection import connect
+from app.jobs.messages import SweepRegistries
 from app.jobs.queue import INTAKE_QUEUE, MAINTENANCE_QUEUE, QUEUES, CeleryJobQueue
 from app.jobs.timing import EngineTiming
 from app.settings import Settings
 from workers import tasks, telemetry
 from workers.conversion.spool import Spool
+from workers.engine.clock import ReaperClock
 from workers.engine.context import WorkerContext
 
 #: Seconds between looks whether a sweep is due or unfinished.
@@ -86,13 +88,6 @@ def create_worker(settings: Settings) -> Celery:
         worker_hijack_root_logger=False,
         worker_send_task_events=False,
         beat_schedule={
-            "reap": {
-                "task": Reap.task_name,
-                "schedule": settings.reap_seconds,
-                "args": [Reap().model_dump(mode="json")],
-                # A round that was not taken in time is superseded by the next.
-                "options": {"queue": MAINTENANCE_QUEUE, "expires": settings.reap_seconds * 4},
-            },
             # Short slices, so that a sweep never keeps a worker from a push for long; whether one
             # is due at all is the configuration's matter.
             "sweep": {
@@ -110,7 +105,26 @@ def create_worker(settings: Settings) -> Celery:
         return WorkerContext(settings, CeleryJobQueue(celery), engine_timing(settings))
 
     tasks.register(celery, context)
+    _keep_time(celery, settings)
     return celery
+
+
+def _keep_time(celery: Celery, settings: Settings) -> None:
+    def send() -> None:
+        # A round that was not taken in time is superseded by the next.
+        CeleryJobQueue(celery).reap(expires=settings.reap_seconds * 4)
+
+    redis = connect(settings.redis_url.get_secret_value())
+    clock = ReaperClock(redis, settings.reap_seconds, send)
+
+    def start(**_: object) -> None:
+        clock.start()
+
+    def stop(**_: object) -> None:
+        clock.stop()
+
+    signals.worker_ready.connect(start, weak=False)
+    signals.worker_shutdown.connect(stop, weak=False)
 
 
 def _from_environment() -> Celery:

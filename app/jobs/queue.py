@@ -10,7 +10,7 @@ from pydantic import BaseModel
 from redis.exceptions import RedisError
 
 from app.errors import BrokerUnavailable
-from app.jobs.messages import DrainIntake, Lane, RunNext
+from app.jobs.messages import DrainIntake, Lane, Reap, RunNext
 
 #: Celery queue of each lane; big layers have their own so that small ones do not wait for them.
 QUEUES: dict[str, str] = {
@@ -81,12 +81,19 @@ class CeleryJobQueue:
         except (OperationalError, RedisError, OSError) as error:
             raise BrokerUnavailable(f"the broker does not answer: {error}") from error
 
-    def _send(self, name: str, message: BaseModel, queue: str) -> None:
+    def reap(self, expires: float) -> None:
+        """Ask for a round of the reaper; forgotten after ``expires`` seconds."""
+        self._send(Reap.task_name, Reap(), MAINTENANCE_QUEUE, expires)
+
+    def _send(
+        self, name: str, message: BaseModel, queue: str, expires: float | None = None
+    ) -> None:
         try:
             self._celery.send_task(
                 name,
                 args=[message.model_dump(mode="json")],
                 queue=queue,
+                expires=expires,
                 ignore_result=True,
                 retry=True,
                 retry_policy={"max_retries": 1, "interval_start": 0.1, "interval_max": 0.2},

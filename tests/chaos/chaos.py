@@ -176,7 +176,7 @@ class _Chaos:
         for number, worker in enumerate(list(self._service.workers)):
             if worker.poll() is not None:
                 self._service.workers.remove(worker)
-                started = self._service.start_worker(f"worker-again{number}", beat=number == 0)
+                started = self._service.start_worker(f"worker-again{number}")
                 self._service.workers.remove(started)
                 self._service.workers.insert(number, started)
 

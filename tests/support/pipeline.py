@@ -47,17 +47,13 @@ class Pipeline:
     environment: dict[str, str]
     workers: list[subprocess.Popen[bytes]] = field(default_factory=list)
 
-    def start_worker(
-        self, name: str = "worker", concurrency: int = 2, beat: bool = True
-    ) -> subprocess.Popen[bytes]:
+    def start_worker(self, name: str = "worker", concurrency: int = 2) -> subprocess.Popen[bytes]:
         """Start a worker in a process group of its own."""
         command = [
             *(sys.executable, "-m", "celery", "-q", "-A", "workers.celery", "worker"),
             *("--concurrency", str(concurrency), "--hostname", f"{name}@%h"),
             *("--without-gossip", "--without-mingle"),
         ]
-        if beat:
-            command += ["--beat", "--schedule", str(self.directory / f"beat-{name}")]
         with (self.directory / f"{name}.log").open("ab") as log:
             worker = subprocess.Popen(
                 command,
@@ -239,5 +235,5 @@ def pipeline(
         stack.callback(one.registry.close)
         stack.callback(one.stop_workers)
         for number in range(workers):
-            one.start_worker(f"worker{number}", beat=number == 0)
+            one.start_worker(f"worker{number}")
         yield one
