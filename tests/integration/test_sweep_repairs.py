@@ -18,12 +18,16 @@ from app.jobs.messages import SweepRegistries
 from app.jobs.queue import MAINTENANCE_QUEUE
 from app.jobs.state import JobState
 from app.registry.protocols import Registry
+from app.settings import Settings
 from tests.support.images import layer_tar, push_image
 from tests.support.pipeline import Pipeline, pipeline
 from tests.support.ports import free_port
 from tests.support.processes import running
 from tests.support.registries import RunningRegistry
 from tests.support.tools import require
+from workers.engine.context import WorkerContext
+from workers.sweep.progress import ProgressStore
+from workers.sweep.scheduled import sweep_due
 
 pytestmark = pytest.mark.real
 
@@ -107,6 +111,29 @@ def scheduled_sweep_repairs(service: Pipeline) -> None:
         "the sweep repairs nothing",
     )
     service.wait_idle()
+
+
+def test_a_registry_that_is_away_is_left_alone_for_a_while(
+    service: Pipeline,
+) -> None:
+    document = yaml.safe_load((service.directory / "verilayer.yaml").read_text())
+    document["sweep"] = {"enabled": True}
+    document["registries"][0]["url"] = f"http://127.0.0.1:{free_port()}"
+    document["registries"][0]["limits"]["attempts"] = 1
+    other = service.directory / "away.yaml"
+    other.write_text(yaml.safe_dump(document))
+    settings = Settings.model_validate(
+        {
+            "config_file": other,
+            "redis_url": service.redis.url,
+            "state_dir": service.directory / "away",
+        }
+    )
+    context = WorkerContext(settings, service.engine.queue, service.engine.timing)
+    store = ProgressStore(service.engine.redis)
+    assert sweep_due(context) == []
+    assert store.is_put_off("main")
+    service.engine.redis.delete("{verilayer}:sweep:main:put-off")
 
 
 def test_a_broken_bundle_is_replaced(service: Pipeline) -> None:

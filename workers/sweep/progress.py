@@ -23,6 +23,10 @@ LEASE = 600
 _RELEASE = "if redis.call('GET', KEYS[1]) == ARGV[1] then redis.call('DEL', KEYS[1]) end"
 
 
+class SweepRunning(ConfigurationError):
+    """Another process sweeps the registry at this moment."""
+
+
 class Progress(BaseModel):
     """State of one sweep; times are seconds since the epoch."""
 
@@ -68,14 +72,24 @@ class ProgressStore:
             pipeline.expire(key("sweep", registry_id, "lease"), LEASE)
             pipeline.execute()
 
+    def put_off(self, registry_id: str, seconds: int) -> None:
+        """Let the clock leave a registry alone for a while."""
+        with broker_errors("putting a sweep off"):
+            self._redis.set(key("sweep", registry_id, "put-off"), 1, ex=seconds)
+
+    def is_put_off(self, registry_id: str) -> bool:
+        """Whether ``put_off`` is still in force."""
+        with broker_errors("reading a sweep's progress"):
+            return bool(self._redis.exists(key("sweep", registry_id, "put-off")))
+
     @contextmanager
     def running(self, registry_id: str) -> Iterator[None]:
-        """Hold the lease; raises ``ConfigurationError`` when another sweep runs."""
+        """Hold the lease; raises ``SweepRunning``."""
         name, token = key("sweep", registry_id, "lease"), secrets.token_hex(16)
         with broker_errors("starting a sweep"):
             taken = self._redis.set(name, token, nx=True, ex=LEASE)
         if not taken:
-            raise ConfigurationError(
+            raise SweepRunning(
                 f"another sweep of registry {registry_id} is running",
                 advice=f"wait for it; should it have died, its lease ends within {LEASE} s",
             )

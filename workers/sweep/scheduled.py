@@ -8,12 +8,15 @@ from app.config.model import RegistryConfig
 from app.errors import ConfigurationError, RegistryError
 from workers.engine.context import WorkerContext
 from workers.sweep.opening import open_sweep
-from workers.sweep.progress import Progress, ProgressStore
+from workers.sweep.progress import Progress, ProgressStore, SweepRunning
 
 log = structlog.get_logger(__name__)
 
 #: Seconds of one slice; a worker is free for pushes again after it and the image in hand.
 SLICE = 10.0
+#: Seconds until a registry that could not be swept is tried again: it may be down for hours, and
+#: waiting for it costs a worker.
+PUT_OFF = 900
 
 
 def sweep_due(context: WorkerContext, seconds: float = SLICE) -> list[Progress]:
@@ -30,7 +33,10 @@ def sweep_due(context: WorkerContext, seconds: float = SLICE) -> list[Progress]:
 
 
 def _due(context: WorkerContext, registry: RegistryConfig) -> bool:
-    last = ProgressStore(context.engine.redis).load(registry.id)
+    store = ProgressStore(context.engine.redis)
+    if store.is_put_off(registry.id):
+        return False
+    last = store.load(registry.id)
     if last is None or last.finished is None:
         return True
     hours = context.current().config.sweep.interval_hours
@@ -42,11 +48,14 @@ def _slice(context: WorkerContext, registry: RegistryConfig, seconds: float) -> 
     sweep = open_sweep(
         force.config, context.registry(registry), context.engine, force.authority.signer_for
     )
+    store = ProgressStore(context.engine.redis)
     try:
-        progress = sweep.run(ProgressStore(context.engine.redis), seconds=seconds)
+        progress = sweep.run(store, seconds=seconds)
+    except SweepRunning:
+        return None
     except (RegistryError, ConfigurationError) as error:
-        # One registry that is away, has no catalog, or is swept by another worker right now.
-        log.warning("sweep.put_off", registry=registry.id, error=str(error))
+        log.warning("sweep.put_off", registry=registry.id, seconds=PUT_OFF, error=str(error))
+        store.put_off(registry.id, PUT_OFF)
         return None
     log.info(
         "sweep.slice",
