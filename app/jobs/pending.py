@@ -119,20 +119,20 @@ class PendingEvents:
         return int(self._scripts.run("events_settle", KEEP, *arguments)) if arguments else 0
 
     @contextmanager
-    def kept(self, events: Sequence[ClaimedEvent]) -> Iterator[None]:
-        """Keep the claims of events that are not settled yet while the block runs."""
+    def kept(self, events: Sequence[ClaimedEvent]) -> Iterator[set[str]]:
+        """Keep claims while the block runs; it takes out of the set what it is done with."""
+        open_ = {event.member for event in events}
         done = threading.Event()
 
         def keep() -> None:
             while not done.wait(self._timing.lease / 3):
                 with suppress(BrokerUnavailable):
-                    members = [event.member for event in events]
-                    self._scripts.run("events_keep", self._now(), self._timing.lease, *members)
+                    self._scripts.run("events_keep", self._now(), self._timing.lease, *tuple(open_))
 
         keeper = threading.Thread(target=keep, name="claims", daemon=True)
         keeper.start()
         try:
-            yield
+            yield open_
         finally:
             done.set()
             keeper.join()
@@ -159,6 +159,12 @@ class PendingEvents:
     def requeue_dead(self, event_id: int) -> bool:
         """Give a dead event to the intake again, as a new event; False when it is not there."""
         return bool(self._scripts.run("events_requeue", event_id))
+
+    def known(self, event_id: int) -> bool:
+        """Whether such an event was ever accepted; its outcome may be forgotten by now."""
+        with broker_errors("reading an event"):
+            last = cast(str | None, self._redis.get(key("intake", "sequence")))
+        return 0 < event_id <= int(last or 0)
 
     def due(self) -> int:
         """Events that could be drained now: pending, or claimed by a worker that is gone."""

@@ -39,8 +39,9 @@ def drain(context: WorkerContext) -> int:
             expansion = Expansion(engine, context.current().config)
             known: dict[str, EventOutcome] = {}
             settle = partial(_settle, context, expansion, known)
-            with engine.events.kept(claimed):
-                list(pool.map(settle, claimed))
+            with engine.events.kept(claimed) as unsettled:
+                for event, _ in zip(claimed, pool.map(settle, claimed), strict=True):
+                    unsettled.discard(event.member)
             engine.wake_all()
             total += len(claimed)
             if time.monotonic() > deadline:
