@@ -15,7 +15,10 @@ from datetime import datetime
 from pathlib import Path
 
 from app.errors import SignerUnavailable
+from app.observability import logging
 from workers.signing.certificates import utc_now
+
+_log = logging.get_logger(__name__)
 
 _GENESIS = "0" * 64
 #: Longest line we write is far below; the last line is looked for in this tail.
@@ -44,6 +47,8 @@ class AuditLog:
                 }
                 log.write(json.dumps(line, separators=(",", ":")).encode() + b"\n")
                 os.fsync(log.fileno())
+            # The copy: log lines are shipped off the host, the file may go with its pod.
+            _log.info("signature.audited", entry=line)
         except OSError as error:
             raise SignerUnavailable(f"cannot write the audit log {self._path}: {error}") from None
 
