@@ -9,8 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 from redis import Redis
 
@@ -21,27 +20,18 @@ from app.jobs.records import (
     Job,
     JobKey,
     JobLayer,
-    level,
 )
 from app.jobs.schedule import Lease
 from app.jobs.scripts import Scripts, broker_errors
 from app.jobs.state import JobState, Step
 from app.jobs.store import Page, Placing, RecordStore
+from app.jobs.submission import Submission, joined, resubmitted
 from app.jobs.timing import EngineTiming
 
 #: Runs within one job's history after which a page of ids is fetched in pieces.
 _SCAN = 200
 
 CANCELLED = Failure(code="cancelled", message="a person cancelled it")
-
-
-@dataclass(frozen=True, slots=True)
-class Submission:
-    """What became of a request for a job."""
-
-    job: Job
-    #: ``coalesced``: it is unfinished, or finished after the request was made.
-    outcome: Literal["created", "requeued", "coalesced"]
 
 
 class Ledger:
@@ -149,45 +139,15 @@ class Ledger:
                 )
                 if answered and not wanted.force:
                     return Submission(job, "coalesced")
-                again = self._resubmitted(job, wanted)
+                again = resubmitted(job, wanted, self._now())
                 if self.store.write(again, current.revision, Placing("ready", again.submitted)):
                     return Submission(again, "requeued")
                 continue
-            joined = self._joined(job, wanted)
-            if joined is None:
+            change = joined(job, wanted)
+            if change is None:
                 return Submission(job, "coalesced")
-            if self.store.write(joined[0], current.revision, joined[1]):
-                return Submission(joined[0], "coalesced")
-
-    def _resubmitted(self, job: Job, wanted: Job) -> Job:
-        return job.stepped(
-            Step.SUBMIT,
-            self._now(),
-            wanted.source,
-            **_request(wanted),
-            phase="",
-            attempts=0,
-            submitted=wanted.submitted,
-            received=wanted.received,
-            started=None,
-            ended=None,
-            failure=None,
-            timings={},
-            layers=(),
-            bundles=(),
-        )
-
-    def _joined(self, job: Job, wanted: Job) -> tuple[Job, Placing] | None:
-        sooner = level(wanted.source, wanted.priority) < level(job.source, job.priority)
-        changes: dict[str, object] = {}
-        if wanted.batch and not job.batch:
-            changes["batch"] = wanted.batch
-        if wanted.force and not job.force:
-            changes["force"] = True
-        if sooner and job.state is JobState.QUEUED:
-            changes |= {"source": wanted.source, "priority": wanted.priority}
-            return job.model_copy(update=changes), Placing("ready", wanted.submitted)
-        return (job.model_copy(update=changes), Placing("hold")) if changes else None
+            if self.store.write(change[0], current.revision, change[1]):
+                return Submission(change[0], "coalesced")
 
     def retry(self, job_id: str, *, force: bool = False) -> Job:
         """Queue a finished job again, as a person's wish. Raises ``KeyError``."""
@@ -199,7 +159,7 @@ class Ledger:
             wanted = job.model_copy(
                 update={"source": "manual", "force": force, "submitted": now, "received": None}
             )
-            return self._resubmitted(job, wanted), Placing("ready", now)
+            return resubmitted(job, wanted, self._now()), Placing("ready", now)
 
         return self.store.update(job_id, change)
 
@@ -347,13 +307,3 @@ class Ledger:
             return self._ended(queued, Step.CANCEL, job.failure or CANCELLED), Placing("none")
 
         return self.store.update(job_id, change)
-
-
-def _request(wanted: Job) -> dict[str, object]:
-    return {
-        name: getattr(wanted, name)
-        for name in (
-            "source", "priority", "tag", "platform", "parent", "rule", "signer", "force",
-            "dry_run", "batch", "builder_version", "traceparent",
-        )
-    }  # fmt: skip

@@ -32,6 +32,9 @@ class _NoWakeUps:
     def run_next(self, lane: Lane, count: int = 1) -> None:
         """Nobody listens."""
 
+    def verify(self, verification: str) -> None:
+        """Nobody verifies."""
+
     def waiting(self, lane: Lane) -> int:
         """Nothing waits."""
         return 0

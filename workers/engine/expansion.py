@@ -115,7 +115,8 @@ class Expansion:
         )
         now = self._engine.now()
         return Job(
-            id=job_key.id,
+            # A trial run is a job of its own: a push must not be answered by one.
+            id=job_key.id + ("d" if options.dry_run else ""),
             registry=record.registry,
             repository=record.event.repository,
             digest=image,
