@@ -31,7 +31,7 @@ from workers.formats.erofs.ondisk import (
 )
 from workers.formats.erofs.tree import Inode
 from workers.formats.erofs.versions import BuilderVersion
-from workers.formats.erofs.xattrs import area_size, sort_key
+from workers.formats.erofs.xattrs import grown_area, sort_key, split_name
 from workers.formats.errors import FormatError
 from workers.formats.tar.limits import TarLimits
 
@@ -180,11 +180,11 @@ class Layout:
             xattrs = []
         if inode.whiteouts:
             xattrs = [*xattrs, (OVL_XATTR_ORIGIN, b"")]
+            _, prefix = split_name(OVL_XATTR_ORIGIN)
+            inode.xattr_size = grown_area(inode.xattr_size, len(OVL_XATTR_ORIGIN) - prefix, 0)
         if self._sorts and len(xattrs) > 1:
             xattrs = sorted(xattrs, key=sort_key)
         inode.xattrs = xattrs
-        if xattrs:
-            inode.xattr_size = area_size(xattrs)
 
     def _symlink_blocks(self, inode: Inode) -> Run | None:
         whole = inode.size & ~(BLOCK - 1)

@@ -27,6 +27,9 @@ class Inode:
         self.block: int = -1
         self.target: bytes = b""
         self.xattrs: list[tuple[bytes, bytes]] | None = None
+        #: Names in ``xattrs``, and the bytes that they take behind the inode.
+        self.xattr_names: set[bytes] | None = None
+        self.xattr_size: int = 0
         self.parent: Inode | None = parent
         self.children: dict[bytes, Inode] | None = None
         #: A whiteout was made in it: it gets the overlay origin mark when written.
@@ -38,7 +41,6 @@ class Inode:
         # Layout.
         self.extended: bool = False
         self.layout: int = 0
-        self.xattr_size: int = 0
         self.ino: int = 0
         self.run: Run | None = None
         self.offset: int = 0
@@ -52,6 +54,14 @@ class Inode:
 def wrap32(value: int) -> int:
     """``value`` as the unsigned 32-bit number that a link count is."""
     return value & 0xFFFF_FFFF
+
+
+def make_dots(inode: Inode) -> None:
+    """What early builders do with a new directory: its ``..`` is the parent of this moment."""
+    assert inode.parent is not None
+    if inode.dots is None:
+        inode.dots = []
+    inode.dots.append(inode.parent)
 
 
 def unlink(inode: Inode) -> bool:

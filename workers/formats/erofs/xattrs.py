@@ -20,13 +20,9 @@ def split_name(name: bytes) -> tuple[int, int]:
     return 0, 0
 
 
-def area_size(xattrs: list[tuple[bytes, bytes]]) -> int:
-    """Bytes that ``xattrs`` take behind their inode."""
-    size = XATTR_IBODY_HEADER_SIZE
-    for name, value in xattrs:
-        _, prefix = split_name(name)
-        size = (size + 4 + len(name) - prefix + len(value) + 3) & ~3
-    return size
+def grown_area(size: int, suffix: int, value: int) -> int:
+    """The size of an area of ``size`` bytes (0: none yet) with one more xattr, lengths given."""
+    return ((size or XATTR_IBODY_HEADER_SIZE) + 4 + suffix + value + 3) & ~3
 
 
 def encode(xattrs: list[tuple[bytes, bytes]]) -> tuple[bytes, int]:

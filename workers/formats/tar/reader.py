@@ -8,7 +8,6 @@ length, keeps no file data, and skips bodies without touching them.
 from __future__ import annotations
 
 from typing import Final
-from zlib import adler32
 
 from workers.formats.erofs.apply import TreeBuilder
 from workers.formats.erofs.versions import BuilderVersion
@@ -23,8 +22,14 @@ from workers.formats.tar.entry import (
     TYPE_SYMLINK,
     Entry,
 )
+from workers.formats.tar.header import (
+    CHECKSUM_RIGHT,
+    CHECKSUM_UNPARSABLE,
+    HeaderFields,
+    text,
+)
 from workers.formats.tar.limits import TarLimits
-from workers.formats.tar.numbers import UNPARSABLE, number, octal, signed32
+from workers.formats.tar.numbers import UNPARSABLE
 from workers.formats.tar.pax import PaxParser, PaxState
 from workers.formats.tar.warning import Warnings, printable
 
@@ -59,7 +64,7 @@ class TarReader:
         self._limits = limits
         self._warnings = warnings
         self._pax = PaxParser(version, limits, warnings)
-        self._negative_base256: bool = version.negative_base256
+        self._fields = HeaderFields(version.negative_base256)
         #: Name of the last volume header, 16 bytes, or empty.
         self.label: bytes = b""
         #: Counted offset: where block addresses come from.
@@ -81,25 +86,20 @@ class TarReader:
         self._body_size: int = 0
         self._body_header: int = 0
         self._entry = Entry()
-        # Parts of the last header, which the next one mostly repeats.
-        self._last_tail: bytes = b""
-        self._last_tail_sum: int = 0
-        self._last_tail_prefix: bytes = b""
-        self._last_ids: bytes = b""
-        self._mode: int = 0
-        self._uid: int = 0
-        self._gid: int = 0
 
     def feed(self, data: bytes | memoryview) -> None:
         """Take the next bytes of the stream. Raises FormatError; the reader is useless then."""
         at = 0
-        # One copy of a view costs less than a view of each header.
-        chunk = data if isinstance(data, bytes) else bytes(data)
-        size = len(chunk)
+        size = len(data)
         if self._position + size > self._limits.max_tar_bytes:
             raise FormatError("limit-tar_bytes", "the uncompressed tar is too large")
         base = self._position
         self._position += size
+        if self._state == _SKIP and self._skip > size:
+            self._skip -= size
+            return
+        # One copy of a view costs less than a view of each header.
+        chunk = data if isinstance(data, bytes) else bytes(data)
         while at < size:
             if self._state == _HEADER:
                 if not self._held and size - at >= _BLOCK:
@@ -139,7 +139,7 @@ class TarReader:
     def close(self) -> None:
         """The stream has ended. Raises FormatError where that is no end."""
         if self._state == _SKIP:
-            if self._skip_required or self._skip <= -self.counted % _BLOCK:
+            if self._skip_required:
                 raise self._error("tar-truncated", "the archive ends inside a body or its padding")
             self._state = _HEADER
             self._held.clear()
@@ -181,22 +181,9 @@ class TarReader:
         entry = self._entry
         entry.header = position
         self.counted += _BLOCK
-        tail = block[256:500]
-        if tail != self._last_tail:
-            self._new_tail(tail)
-        field = block[148:156]
-        stored = octal(field)
-        if stored == UNPARSABLE:
-            self._zero_block(block, "tar-checksum", "a header's checksum field does not parse")
-            return
-        total = (
-            (adler32(block[:256]) & 0xFFFF)
-            - (adler32(field) & 0xFFFF)
-            + self._last_tail_sum
-            + 256  # eight spaces stand in for the field itself
-        )
-        if stored & 0xFFFF_FFFF != total and not _signed_match(block, stored):
-            self._zero_block(block, "tar-checksum", "a header's checksum does not match")
+        checksum = self._fields.check(block)
+        if checksum != CHECKSUM_RIGHT:
+            self._zero_block(block, checksum)
             return
         kind = block[156]
         if kind == _TYPE_VOLUME:
@@ -210,23 +197,12 @@ class TarReader:
             raise self._error("tar-magic", "not a ustar header (v7 archives are not supported)")
         self._typed(block, kind)
 
-    def _new_tail(self, tail: bytes) -> None:
-        """Sum and prefix of bytes 256 to 499, which rarely change between entries."""
-        self._last_tail = tail
-        self._last_tail_sum = (adler32(tail) & 0xFFFF) - 1
-        prefix = tail[89:]
-        end = prefix.find(b"\0")
-        prefix = prefix if end < 0 else prefix[:end]
-        if prefix and not prefix.endswith(b"/"):
-            prefix += b"/"
-        self._last_tail_prefix = prefix
-
-    def _zero_block(self, block: bytes, code: str, message: str) -> None:
+    def _zero_block(self, block: bytes, checksum: int) -> None:
         """A block that is no header: the second one with an empty name ends the archive."""
         if block[0] != 0:
-            name = block[:100]
-            self._entry.path = name[: name.find(b"\0")] if b"\0" in name else name
-            raise self._error(code, message)
+            self._entry.path = text(block[:100])
+            what = "does not parse" if checksum == CHECKSUM_UNPARSABLE else "does not match"
+            raise self._error("tar-checksum", f"a header's checksum {what}")
         if block.strip(b"\0"):
             self._warnings.add("damaged-header", b"", self._entry.header)
         if self._zero_seen:
@@ -243,7 +219,7 @@ class TarReader:
         if self._dirty and pending.size is not None:
             size = pending.size
         else:
-            size = number(block[124:136], self._negative_base256)
+            size = self._fields.size(block)
             if size == UNPARSABLE:
                 raise self._bad_number(block, "size")
         self._name(block, kind)
@@ -270,8 +246,9 @@ class TarReader:
             return
         end = block.find(b"\0", 0, 100)
         name = block[:100] if end < 0 else block[:end]
-        if self._last_tail_prefix:
-            name = self._last_tail_prefix + name
+        prefix = self._fields.prefix
+        if prefix:
+            name = prefix + name
             if block[263] == 32 and kind <= TYPE_CONTIGUOUS:
                 self._warnings.add("gnu-prefix", name, self._entry.header)
         elif not name:
@@ -322,13 +299,8 @@ class TarReader:
         padding = -self.counted % _BLOCK
         self.counted += padding
         self._skip = body + padding
-        self._skip_required = required
-        if self._skip > 0:
-            self._state = _SKIP
-            if padding and not required and body == 0:
-                self._skip_required = True
-        else:
-            self._state = _HEADER
+        self._skip_required = required or padding > 0  # padding must be there in any case
+        self._state = _SKIP if self._skip > 0 else _HEADER
 
     def _start_body(self, kind: int, size: int) -> None:
         self._dirty = True
@@ -376,14 +348,13 @@ class TarReader:
             ):
                 self._warnings.add("global-values", b"", header)
         else:
-            end = body.find(b"\0")
-            text = body if end < 0 else body[:end]
-            if end >= 0 and body[end:].strip(b"\0"):
+            name = text(body)
+            if body[len(name) :].strip(b"\0"):
                 self._warnings.add("nul-in-name", body, header)
             if kind == _TYPE_LONG_NAME:
-                pending.path = text
+                pending.path = name
             else:
-                pending.link = text
+                pending.link = name
         self._align(0, False)
 
     def _entry_header(self, block: bytes, kind: int) -> None:
@@ -391,14 +362,13 @@ class TarReader:
         entry.type = kind
         pending = self._pending
         dirty = self._dirty
-        ids = block[100:124]
-        if ids != self._last_ids:
-            self._new_ids(ids)
-        if self._mode == UNPARSABLE:
+        fields = self._fields
+        fields.owners(block)
+        if fields.mode == UNPARSABLE:
             raise self._bad_number(block, "mode")
-        entry.mode = self._mode
-        uid = self._uid
-        gid = self._gid
+        entry.mode = fields.mode
+        uid = fields.uid
+        gid = fields.gid
         if dirty:
             if pending.uid is not None:
                 uid = pending.uid
@@ -416,7 +386,7 @@ class TarReader:
             entry.mtime = pending.mtime
             entry.nanoseconds = pending.nanoseconds
         else:
-            entry.mtime = number(block[136:148], self._negative_base256)
+            entry.mtime = fields.mtime(block)
             entry.nanoseconds = 0
             if entry.mtime == UNPARSABLE:
                 raise self._bad_number(block, "mtime")
@@ -427,9 +397,7 @@ class TarReader:
             if dirty and pending.link is not None:
                 entry.link = pending.link
             else:
-                link = block[157:257]
-                end = link.find(b"\0")
-                entry.link = link if end < 0 else link[:end]
+                entry.link = text(block[157:257])
         self._hand_over(entry, pending)
 
     def _hand_over(self, entry: Entry, pending: PaxState) -> None:
@@ -447,37 +415,15 @@ class TarReader:
         self._reset()
         self._align(size if skips else 0, True)
 
-    def _new_ids(self, ids: bytes) -> None:
-        """mode, uid and gid, which rarely change between entries; UNPARSABLE is kept as such."""
-        self._last_ids = ids
-        self._mode = octal(ids[:8])
-        if self._mode != UNPARSABLE:
-            self._mode &= 0o7777
-        self._uid = number(ids[8:16], self._negative_base256)
-        self._gid = number(ids[16:24], self._negative_base256)
-
     def _device(self, block: bytes) -> bool:
         """Parse the device number; False: reading stops here, as mkfs.erofs does."""
         entry = self._entry
-        major = number(block[329:337], self._negative_base256)
-        minor = number(block[337:345], self._negative_base256)
-        if major == UNPARSABLE or minor == UNPARSABLE:
+        encoded = self._fields.device(block, self._version.wide_devices)
+        if encoded == UNPARSABLE:
             self._warnings.add("device-number", entry.path, entry.header)
             self._state = _DONE
             return False
-        encoded = (minor & 0xFF) | (major << 8) | ((minor & ~0xFF) << 12)
-        if not 0 <= major < 4096 or not 0 <= minor < 1 << 20:
+        if encoded > 0xFFFF_FFFF:
             self._warnings.add("device-overflow", entry.path, entry.header)
-        encoded &= 0xFFFF_FFFF
-        if not self._version.wide_devices and signed32(encoded) < 0:
-            encoded |= 0xFFF0_0000
-        entry.device = encoded
+        entry.device = encoded & 0xFFFF_FFFF
         return True
-
-
-def _signed_match(block: bytes, stored: int) -> bool:
-    """True if the sum of the bytes as signed chars is ``stored`` (old Sun tars)."""
-    total = 256
-    for byte in block[:148] + block[156:500]:
-        total += byte - 256 if byte > 127 else byte
-    return (total - stored) & 0xFFFF_FFFF == 0
