@@ -15,6 +15,7 @@ from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
 from app import errors
+from app.observability.redaction import redact_text
 
 MEDIA_TYPE = "application/problem+json"
 
@@ -96,7 +97,8 @@ def render(
         "title": TITLES.get(status, "Error"),
         "status": status,
         "detail": detail,
-        "instance": request.url.path,
+        # A webhook's path may end with a token, and senders log what they are answered.
+        "instance": redact_text(request.url.path),
         "code": code,
         **extra,
     }
