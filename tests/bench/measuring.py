@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import resource
@@ -13,8 +14,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from app.oci.digest import Digest
 from workers.conversion.decompression import detect
-from workers.conversion.layer import LayerOptions, build_layer
+from workers.conversion.layer import ExpectedLayer, LayerOptions, build_layer
 from workers.conversion.spool import Spool
 
 HERE = Path(__file__).parent
@@ -91,6 +93,10 @@ def _build(layer: Path, work: Path) -> dict[str, object]:
     """Index and tree of ``layer`` as files in ``work``, measured like the peer."""
     shutil.rmtree(work, ignore_errors=True)
     work.mkdir(parents=True)
+    # What a worker knows from the manifest.
+    with layer.open("rb") as file:
+        digest = Digest("sha256:" + hashlib.file_digest(file, "sha256").hexdigest())
+    expected = ExpectedLayer(digest=digest, size=layer.stat().st_size)
     Path("/proc/self/clear_refs").write_text("5")
     before, start = resource.getrusage(resource.RUSAGE_SELF), time.perf_counter()
     spool = Spool(work / "spool", 1 << 40)
@@ -98,7 +104,9 @@ def _build(layer: Path, work: Path) -> dict[str, object]:
         chunks = iter(lambda: file.read(1 << 20), b"")
         kind = detect(file.read(4))
         file.seek(0)
-        with build_layer(chunks, compression=kind, options=LayerOptions(), spool=spool) as built:
+        with build_layer(
+            chunks, compression=kind, options=LayerOptions(), spool=spool, expected=expected
+        ) as built:
             (work / "index.erofs").write_bytes(built.index)
             with (work / "tree.verity").open("wb", buffering=0) as out:
                 built.device_table.write_tree(out)
