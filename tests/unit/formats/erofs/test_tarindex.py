@@ -146,3 +146,18 @@ def test_order_of_names_in_the_archive_does_not_matter() -> None:
     one = header(b"d", b"5") + b"".join(header(n) for n in names) + END
     two = header(b"d", b"5") + b"".join(header(n) for n in reversed(names)) + END
     assert build(one).data == build(two).data
+
+
+def test_a_dropped_entry_may_lose_its_body_but_not_its_padding() -> None:
+    whole = header(b"a", b"D", size=512)
+    assert {w.kind for w in build(whole + bytes(100)).warnings} == {"unknown-type", "missing-end"}
+    with pytest.raises(FormatError) as caught:
+        build(header(b"a", b"D", size=10) + bytes(10))
+    assert caught.value.code == "tar-truncated"
+
+
+def test_opaque_markers_pile_up_xattrs_to_their_limit() -> None:
+    tar = header(b"d", b"5") + header(b"d/.wh..wh..opq") * 40_000
+    with pytest.raises(FormatError) as caught:
+        build(tar + END)
+    assert (caught.value.code, caught.value.entry) == ("limit-xattr_bytes", "d/.wh..wh..opq")
