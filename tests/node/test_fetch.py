@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import subprocess
-from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,12 @@ import pytest
 from cryptography.hazmat.primitives import serialization
 
 from app.config.model import SignerConfig
+from app.errors import ResponseInvalid, SourceInvalid
+from app.oci.descriptor import Descriptor
 from app.oci.digest import Digest
+from app.oci.manifest import RawManifest
+from app.oci.mediatypes import OCI_EMPTY, OCI_MANIFEST
+from app.registry.sources import BytesSource
 from tests.support.node_images import (
     PushedImage,
     TarLayer,
@@ -108,9 +113,6 @@ def test_requiring_signatures_wants_somebody_to_trust(stand: NodeStand) -> None:
     assert "--trust" in done.stderr
 
 
-Forge = Callable[[bytes, bytes], bytes]
-
-
 def _index_of(tar: bytes, layer: Digest) -> bytes:
     builder = TarIndexBuilder(TarIndexOptions(erofs_uuid(layer).bytes))
     builder.feed(tar)
@@ -188,3 +190,33 @@ def test_another_layers_signed_bundle_is_refused(stand: NodeStand) -> None:
     done = stand.node(*stand.fetch_arguments(image.reference))
     assert done.returncode == 1
     assert "UUID" in done.stdout
+
+
+def test_nonsense_beside_a_bundle_does_not_hide_it(stand: NodeStand) -> None:
+    image = push_image(stand.registry, "team/noisy", runnable_layers())
+    subject = stand.registry.resolve(image.repository, "1")
+    kind = "application/vnd.containerd.erofs.dmverity.v1"
+    for layers in (b"[]", b'[{"mediaType":"x","size":-1}]'):
+        manifest = RawManifest(
+            OCI_MANIFEST,
+            b'{"schemaVersion":2,"mediaType":"%s","artifactType":"%s","config":%s,"layers":%s,'
+            b'"subject":%s}'
+            % (
+                OCI_MANIFEST.encode(), kind.encode(), _empty(stand, image), layers,
+                json.dumps(subject.wire()).encode(),
+            ),
+        )  # fmt: skip
+        with suppress(ResponseInvalid, SourceInvalid):  # the registry may refuse it, too
+            stand.registry.attach(image.repository, manifest)
+    refused = stand.node(*stand.fetch_arguments(image.reference))
+    assert refused.returncode == 3
+    convert_image(
+        stand.registry, image, stand.folder / "spool", signer=stand.signer, profiles=("verilayer",)
+    )
+    assert len(stand.fetch(image.reference)["layers"]) == 3
+
+
+def _empty(stand: NodeStand, image: PushedImage) -> bytes:
+    config = Descriptor(media_type=OCI_EMPTY, digest=Digest.of(b"{}"), size=2)
+    stand.registry.push_blob(image.repository, config, BytesSource(b"{}"))
+    return json.dumps(config.wire()).encode()

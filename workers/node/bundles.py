@@ -12,7 +12,13 @@ from dataclasses import dataclass
 from typing import Literal, get_args
 
 from app.config.model import BuilderVersion, ProfileName
-from app.errors import RegistryError, SourceInvalid, VerificationFailed
+from app.errors import (
+    ContentMismatch,
+    NotFound,
+    RegistryError,
+    SourceInvalid,
+    VerificationFailed,
+)
 from app.oci.descriptor import Descriptor
 from app.oci.digest import Digest
 from app.oci.images import ImagePlan, PlannedLayer
@@ -98,8 +104,11 @@ def _candidates(
     for each in registry.list_referrers(repository, subject):
         if each.artifact_type not in types:
             continue
-        raw = registry.fetch_manifest(repository, each.digest)
-        manifest = parse_manifest(raw)
+        try:
+            raw = registry.fetch_manifest(repository, each.digest)
+            manifest = parse_manifest(raw)
+        except (SourceInvalid, NotFound, ContentMismatch):
+            continue  # anybody may attach nonsense; it must not hide a good bundle
         if not isinstance(manifest, Manifest) or manifest.subject is None:
             continue
         profile = next((name for name in profiles_of(manifest) if name in USABLE), None)
