@@ -61,6 +61,7 @@ def webhook_service(
             "VERILAYER_STATE_DIR": str(directory / "state"),
             **(environment or {}),
         },
+        seconds=90,
     ) as process:
         yield WebhookService(port, log, path, process)
 
