@@ -9,15 +9,14 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
 
-from fastapi import Depends, FastAPI, Header
+from fastapi import FastAPI
 from redis import Redis
 from starlette.responses import JSONResponse, Response
 
 from app.admin import problems
-from app.admin.authorization import Authenticator
-from app.admin.rules import rules_router
+from app.admin.routes import include_admin
+from app.admin.services import AdminServices
 from app.config.file import load_config
 from app.config.live import Live
 from app.config.model import ServiceConfig
@@ -43,7 +42,6 @@ class InForce:
 
     config: ServiceConfig
     endpoints: Endpoints
-    admin: Authenticator
 
 
 def from_environment() -> FastAPI:
@@ -62,7 +60,7 @@ def create_app(settings: Settings, *, outside: Fetch = fetch) -> FastAPI:
 
     def load(path: Path) -> InForce:
         config = load_config(path)
-        return InForce(config, build_endpoints(config, outside), Authenticator(config.admin))
+        return InForce(config, build_endpoints(config, outside))
 
     live = Live(settings.config_file, load)
     redis = connect(settings.redis_url.get_secret_value())
@@ -82,18 +80,10 @@ def create_app(settings: Settings, *, outside: Fetch = fetch) -> FastAPI:
     app.include_router(health_router(lambda: _ping(redis), lambda: live.problem))
     engine = JobEngine.over(redis, queue)
     app.include_router(metrics_router(lambda: readings(engine)))
-    app.include_router(
-        rules_router(lambda: live.current.config), dependencies=[Depends(_authenticated(live))]
-    )
+    services = AdminServices.over(redis, engine, intake, lambda: live.current.config, queue.verify)
+    include_admin(app, services)
     app.add_route("/config.schema.json", _schema, include_in_schema=False)
     return app
-
-
-def _authenticated(live: Live[InForce]) -> Callable[..., None]:
-    def check(authorization: Annotated[str | None, Header()] = None) -> None:
-        live.current.admin.authenticate(authorization)
-
-    return check
 
 
 def _ping(redis: Redis) -> None:

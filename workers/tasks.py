@@ -7,12 +7,13 @@ from typing import Any
 
 from celery import Celery
 
-from app.jobs.messages import DrainIntake, Reap, RunNext, SweepRegistries
+from app.jobs.messages import DrainIntake, Reap, RunNext, SweepRegistries, VerifyImage
 from app.jobs.reaper import Reaper
 from workers.engine.context import WorkerContext
 from workers.engine.draining import drain
 from workers.engine.image_job import run_image
 from workers.engine.layer_job import run_layer
+from workers.engine.verify_job import run_verification
 from workers.sweep.scheduled import sweep_due
 
 
@@ -56,10 +57,14 @@ def register(app: Celery, context: Callable[[], WorkerContext]) -> None:
         SweepRegistries.model_validate(message)
         sweep_due(context())
 
+    def verify(message: dict[str, Any]) -> None:
+        run_verification(context(), VerifyImage.model_validate(message).verification)
+
     for name, task in (
         (DrainIntake.task_name, drain_intake),
         (RunNext.task_name, run_unit),
         (Reap.task_name, reap_round),
         (SweepRegistries.task_name, sweep),
+        (VerifyImage.task_name, verify),
     ):
         app.task(name=name)(task)

@@ -38,6 +38,12 @@ STATUS: Mapping[type[errors.VerilayerError], int] = {
     errors.Cancelled: 409,
 }
 
+#: Errors that packages above ``app.errors`` define, by their stable code.
+STATUS_BY_CODE: Mapping[str, int] = {
+    "cursor-invalid": 422,
+    "illegal-transition": 409,
+}
+
 TITLES = {
     400: "Bad request",
     401: "Authentication required",
@@ -78,7 +84,9 @@ class Problem(Exception):
 
 
 def status_of(error: errors.VerilayerError) -> int:
-    """Return the HTTP status of an error by its nearest mapped ancestor."""
+    """Return the HTTP status of an error by its code, else by its nearest mapped ancestor."""
+    if error.code in STATUS_BY_CODE:
+        return STATUS_BY_CODE[error.code]
     return next(STATUS[kind] for kind in type(error).__mro__ if kind in STATUS)
 
 

@@ -44,3 +44,11 @@ class SweepRegistries(_Message):
     """Go on with every sweep that is due, for a short while."""
 
     task_name: ClassVar[str] = "verilayer.sweep"
+
+
+class VerifyImage(_Message):
+    """Answer a verification that someone asked for (``app.jobs.requests``)."""
+
+    task_name: ClassVar[str] = "verilayer.verify_image"
+
+    verification: str

@@ -10,7 +10,7 @@ from pydantic import BaseModel
 from redis.exceptions import RedisError
 
 from app.errors import BrokerUnavailable
-from app.jobs.messages import DrainIntake, Lane, Reap, RunNext
+from app.jobs.messages import DrainIntake, Lane, Reap, RunNext, VerifyImage
 
 #: Celery queue of each lane; big layers have their own so that small ones do not wait for them.
 QUEUES: dict[str, str] = {
@@ -67,6 +67,11 @@ class CeleryJobQueue:
         """See ``JobQueue``."""
         for _ in range(count):
             self._send(RunNext.task_name, RunNext(lane=lane), QUEUES[lane])
+
+    def verify(self, verification: str) -> None:
+        """Ask a worker to answer a verification. Raises ``BrokerUnavailable``."""
+        message = VerifyImage(verification=verification)
+        self._send(VerifyImage.task_name, message, MAINTENANCE_QUEUE)
 
     def waiting(self, lane: Lane) -> int:
         """See ``JobQueue``."""

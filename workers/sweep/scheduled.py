@@ -6,6 +6,7 @@ import structlog
 
 from app.config.model import RegistryConfig
 from app.errors import ConfigurationError, RegistryError
+from app.jobs.requests import SweepRequests
 from workers.engine.context import WorkerContext
 from workers.sweep.opening import open_sweep
 from workers.sweep.progress import Progress, ProgressStore, SweepRunning
@@ -22,11 +23,12 @@ PUT_OFF = 900
 def sweep_due(context: WorkerContext, seconds: float = SLICE) -> list[Progress]:
     """Sweep a slice of every registry whose turn it is. Raises ``BrokerUnavailable``."""
     config = context.current().config
-    if not config.sweep.enabled:
-        return []
+    requests = SweepRequests(context.engine.redis)
     done = []
     for registry in config.registries:
-        if _due(context, registry):
+        asked = requests.asked(registry.id)
+        if asked or (config.sweep.enabled and _due(context, registry)):
+            requests.taken(registry.id)
             progress = _slice(context, registry, seconds)
             done += [progress] if progress else []
     return done

@@ -1,0 +1,90 @@
+"""Routes over one image: what is attached to it, and its verification as a job of a worker."""
+
+# Annotations are evaluated at once: FastAPI cannot resolve the routers' local names later.
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends, Request
+from fastapi.responses import JSONResponse
+
+from app.admin.access import Access
+from app.admin.authorization import Principal, Role
+from app.admin.idempotency import once
+from app.admin.jobs import event_of
+from app.admin.problems import Problem
+from app.admin.schemas import ImageView, Verify
+from app.admin.services import AdminServices
+from app.jobs.requests import VerificationRequest
+from app.oci.digest import Digest
+from app.oci.reference import check_repository
+from app.registry.coordination import RedisCoordination
+from app.registry.factory import open_registry
+
+#: Jobs of one repository that are looked through for the image.
+_LOOK_THROUGH = 200
+
+
+def images_router(services: AdminServices, access: Access) -> APIRouter:
+    """Routes under ``/v1/images`` and ``/v1/verifications``."""
+    router = APIRouter(prefix="/v1", tags=["images"])
+    read = Annotated[Principal, Depends(access.allow(Role.read))]
+    operate = Annotated[Principal, Depends(access.allow(Role.operate))]
+
+    @router.get("/images/{registry}/{image:path}")
+    def image(registry: str, image: str, who: read) -> ImageView:
+        """``{registry}/{repository}@{digest}``: its jobs, referrers and last verification."""
+        config = services.registry(registry)
+        repository, digest = _image(image)
+        jobs = services.engine.ledger.listing(
+            registry=registry, repository=repository, limit=_LOOK_THROUGH
+        )
+        client = open_registry(config, RedisCoordination(services.redis))
+        try:
+            referrers = client.list_referrers(repository, digest)
+        finally:
+            client.close()
+        return ImageView(
+            registry=registry,
+            repository=repository,
+            digest=digest,
+            jobs=tuple(job for job in jobs.items if digest in (job.digest, job.parent)),
+            referrers=tuple(referrers),
+            verification=services.verifications.latest(registry, repository, digest),
+        )
+
+    @router.post("/verify", status_code=202, response_model=VerificationRequest)
+    def verify(body: Verify, request: Request, who: operate) -> JSONResponse:
+        """Have a worker check what is attached; ``Location`` holds the report when it is done."""
+        registry, event = event_of(services, body)
+
+        def work() -> tuple[dict[str, Any], str]:
+            reference = event.digest or event.tag or "latest"
+            services.audit.record(who.name, "verify", f"{registry}/{event.repository}:{reference}")
+            wanted = services.verifications.create(
+                registry, event.repository, reference, deep=body.deep, actor=who.name
+            )
+            services.wake_verifier(wanted.id)
+            return wanted.model_dump(mode="json"), f"/v1/verifications/{wanted.id}"
+
+        return once(services.redis, request, who, body, work)
+
+    @router.get("/verifications/{verification_id}")
+    def verification(verification_id: str, who: read) -> VerificationRequest:
+        """A verification and its report."""
+        found = services.verifications.get(verification_id)
+        if found is None:
+            raise Problem(404, "verification-unknown", f"no verification {verification_id!r}")
+        if services.verifications.stale(found):
+            found = services.verifications.change(found, state="queued")
+            services.wake_verifier(found.id)
+        return found
+
+    return router
+
+
+def _image(text: str) -> tuple[str, Digest]:
+    repository, _, digest = text.partition("@")
+    try:
+        return check_repository(repository), Digest(digest)
+    except ValueError as error:
+        raise Problem(422, "image-invalid", f"expected repository@digest: {error}") from None
