@@ -160,7 +160,7 @@ def _signer(
     try:
         message = parse(signature)
         carried = [x509.load_der_x509_certificate(each) for each in message.certificates]
-    except (FormatError, ValueError) as error:
+    except (FormatError, ValueError, x509.InvalidVersion) as error:
         return None, [str(error)]
     for certificate in [*carried, *([chain.leaf] if chain else [])]:
         if signed_by(message, root_hash, certificate) is not None:

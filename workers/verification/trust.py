@@ -66,8 +66,9 @@ def judge(signature: bytes, root_hash: str, trust: Trust) -> SignatureVerdict:
         signer = _signer(message, root_hash, (*carried, *trust.anchors))
     except FormatError as error:
         return SignatureVerdict(None, tuple(problems or [str(error)]))
-    except ValueError as error:
+    except (ValueError, x509.InvalidVersion) as error:
         return SignatureVerdict(None, (*problems, f"a certificate cannot be read: {error}"))
+    problems += _stray_problems(carried, trust)
     if signer is None:
         return SignatureVerdict(None, (*problems, _why_nobody(message, carried, trust)))
     problems += [finding.message for finding in key_findings(signer.public_key())]
@@ -80,6 +81,26 @@ def judge(signature: bytes, root_hash: str, trust: Trust) -> SignatureVerdict:
     ):
         problems.append("the signer's certificate does not lead to a trusted one")
     return SignatureVerdict(signer, tuple(problems))
+
+
+def _stray_problems(carried: Sequence[x509.Certificate], trust: Trust) -> list[str]:
+    """Find carried certificates that belong to nothing: a kernel reads them too, and may refuse.
+
+    Each must be an anchor, or have been issued by, or have issued, one of the others. Without
+    anchors the root is missing, so only those whose issuer is there are judged.
+    """
+    known = (*carried, *trust.anchors)
+    subjects = {each.subject for each in known}
+    return [
+        f"the carried certificate {each.subject.rfc4514_string()!r} is damaged or a stranger's"
+        for each in carried
+        if (trust.anchors or each.issuer in subjects)
+        and each not in trust.anchors
+        and not any(
+            issued_by(each, other) or (issued_by(other, each) and _may_issue(each, 0, trust.now))
+            for other in known
+        )
+    ]
 
 
 def _certificates(message: SignedMessage) -> Iterator[x509.Certificate]:

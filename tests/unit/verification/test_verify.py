@@ -22,7 +22,7 @@ from workers.artifacts.materialization import LayerMaterialization, SignedRoot, 
 from workers.conversion.spool import Spool
 from workers.verification.rebuild import Rebuild
 from workers.verification.report import VerificationReport, to_text
-from workers.verification.trust import Trust
+from workers.verification.trust import Trust, judge
 from workers.verification.verify import Options, verify_reference
 
 
@@ -270,6 +270,17 @@ def test_a_ca_may_not_be_a_leaf_in_disguise(shop: Shop) -> None:
     shop.attach("containerd-erofs")
     report = shop.verify(trust=Trust((middle.certificate,)))
     assert {check for check, _ in _checks(report)} == {"signature"}
+
+
+def test_a_damaged_certificate_in_the_message_is_noticed(shop: Shop) -> None:
+    # The signature itself still verifies with the trusted key; a kernel reads the damage too.
+    signature = shop.layers[0].root.signature
+    assert signature is not None
+    name = signature.index(b"test signer")
+    for at in (name, signature.rindex(b"test signer", 0, name + 200)):
+        damaged = signature[:at] + b"T" + signature[at + 1 :]
+        verdict = judge(damaged, shop.layers[0].root.root_hash, Trust((shop.ours.certificate,)))
+        assert verdict.problems
 
 
 def test_json_says_the_same(shop: Shop) -> None:

@@ -61,6 +61,16 @@ def _message_findings(message: SignedMessage) -> Iterator[Finding]:
     if len(message.signers) > 1:
         yield Finding("many-signers", f"{len(message.signers)} signers, one is expected", "policy")
 
+    # RFC 5652, 5.1 and 5.3: a key identifier asks for version 3, issuer and serial number for 1.
+    expected = {
+        "v3" if each.signer.key_identifier is not None else "v1" for each in message.signers
+    }
+    versions = {message.version, *(each.version for each in message.signers)}
+    if message.signers and message.content_type == "data" and versions != expected:
+        yield Finding("version", f"versions {', '.join(sorted(versions))} do not fit", "policy")
+    if set(message.digest_algorithms) != {each.digest_algorithm for each in message.signers}:
+        yield Finding("digests", "it does not list exactly the digests in use", "policy")
+
 
 def _signer_findings(signer: SignerInfo) -> Iterator[Finding]:
     if signer.digest_algorithm not in HASHES:

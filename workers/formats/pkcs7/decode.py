@@ -28,6 +28,7 @@ class SignerId:
 class SignerInfo:
     """One signer of the message; algorithm names are those of asn1crypto or dotted OIDs."""
 
+    version: str
     signer: SignerId
     digest_algorithm: str
     signature_algorithm: str
@@ -40,6 +41,8 @@ class SignerInfo:
 class SignedMessage:
     """A parsed SignedData."""
 
+    version: str
+    digest_algorithms: tuple[str, ...]
     content_type: str
     content: bytes | None
     certificates: tuple[bytes, ...]
@@ -91,6 +94,10 @@ def _read(message: cms.ContentInfo) -> SignedMessage:
     content = encapsulated["content"]
     certificates = signed["certificates"]
     return SignedMessage(
+        version=str(signed["version"].native),
+        digest_algorithms=tuple(
+            str(each["algorithm"].native) for each in signed["digest_algorithms"]
+        ),
         content_type=str(encapsulated["content_type"].native),
         content=None if content.native is None else bytes(content.contents),
         certificates=tuple(
@@ -108,6 +115,7 @@ def _signer(info: cms.SignerInfo) -> SignerInfo:
         signer = SignerId(None, None, bytes(sid.chosen.native))
     attributes = info["signed_attrs"]
     return SignerInfo(
+        version=str(info["version"].native),
         signer=signer,
         digest_algorithm=str(info["digest_algorithm"]["algorithm"].native),
         signature_algorithm=str(info["signature_algorithm"]["algorithm"].native),
