@@ -87,13 +87,13 @@ class TreeBuilder:
             self._link(entry)
             return False
         if inode is None:
-            inode = self._places.make(self._places.directory)
+            inode = self._places.make(self._places.directory, entry)
             self._places.put(inode, entry)
         elif mode != S_IFDIR or inode.mode & S_IFMT != S_IFDIR:
             parent = inode.parent
             self._remove(inode, entry)
             assert parent is not None
-            inode = self._places.make(parent)
+            inode = self._places.make(parent, entry)
             self._places.put(inode, entry)
         if self._places.is_whiteout:
             return self._whiteout(inode, entry)
@@ -244,5 +244,5 @@ class TreeBuilder:
                 self._warnings.add("xattr-on-link", entry.path, entry.header)
         self._places.directory = directory
         self._places.name = name
-        self._places.take_room()
+        self._places.take_room(entry)
         self._places.put(target, entry)

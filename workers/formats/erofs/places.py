@@ -70,15 +70,15 @@ class Places:
         """A directory goes: paths must be walked again."""
         self._known.clear()
 
-    def take_room(self) -> None:
+    def take_room(self, entry: Entry) -> None:
         """Count one more inode or name; raises FormatError ``limit-entries``."""
         self._room -= 1
         if self._room < 0:
-            raise FormatError("limit-entries", "the archive has too many entries")
+            raise refusal(entry, "limit-entries", "the archive has too many entries")
 
-    def make(self, parent: Inode) -> Inode:
+    def make(self, parent: Inode, entry: Entry) -> Inode:
         """A new inode in ``parent``, without a name yet."""
-        self.take_room()
+        self.take_room(entry)
         return Inode(0, parent)
 
     def put(self, inode: Inode, entry: Entry) -> None:
@@ -185,16 +185,16 @@ class Places:
             raise refusal(entry, "name-too-long", "a name is longer than 255 bytes")
         if final:
             return here
-        made = self._make_parent(here)
+        made = self._make_parent(here, entry)
         children[name] = made
         self.found = made
         if len(children) > self._max_directory:
             raise refusal(entry, "limit-directory_entries", "a directory has too many names")
         return made
 
-    def _make_parent(self, parent: Inode) -> Inode:
+    def _make_parent(self, parent: Inode, entry: Entry) -> Inode:
         """A directory that the archive did not declare, after its parent as that is now."""
-        made = self.make(parent)
+        made = self.make(parent, entry)
         made.mode = S_IFDIR | 0o755 | (parent.mode & 0o022)
         made.uid = parent.uid
         made.gid = parent.gid

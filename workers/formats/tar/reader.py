@@ -92,7 +92,7 @@ class TarReader:
         at = 0
         size = len(data)
         if self._position + size > self._limits.max_tar_bytes:
-            raise FormatError("limit-tar_bytes", "the uncompressed tar is too large")
+            raise self._error("limit-tar_bytes", "the uncompressed tar is too large")
         base = self._position
         self._position += size
         if self._state == _SKIP and self._skip > size:
