@@ -85,13 +85,13 @@ class _Chaos:
         self._sent = threading.Event()
         self._guard = threading.Lock()
         self.ids: set[str] = set()
+        self.images: list[tuple[PushedImage, str]] = []
 
-    def run(self, images: list[PushedImage], repositories: list[str]) -> None:
-        """Send, kill and break until all of the plan is done."""
-        senders = [
-            threading.Thread(target=self._send, args=(number, images, repositories))
-            for number in range(4)
-        ]
+    def run(self) -> None:
+        """Push, send, kill and break until all of the plan is done."""
+        self._push(max(1, self._plan.images // 4), 0.0)
+        senders = [threading.Thread(target=self._send, args=(number,)) for number in range(4)]
+        senders.append(threading.Thread(target=self._push_rest))
         breaker = threading.Thread(target=self._break)
         for thread in (*senders, breaker):
             thread.start()
@@ -103,7 +103,26 @@ class _Chaos:
         self._proxy.arm(None)
         self._revive()
 
-    def _send(self, number: int, images: list[PushedImage], repositories: list[str]) -> None:
+    def _push_rest(self) -> None:
+        self._push(self._plan.images, self._plan.kills * self._plan.pause / self._plan.images)
+
+    def _push(self, count: int, pace: float) -> None:
+        # Five bases shared by all, one layer of its own each; large enough to be killed in.
+        bases = [layer_tar(number, files=30, size=200_000) for number in range(5)]
+        for number in range(len(self.images), count):
+            time.sleep(pace)
+            own = layer_tar(1000 + number, files=6, size=100_000)
+            repository = f"chaos/r{number % 7}"
+            image = push_image(
+                self._service.registry,
+                repository,
+                [bases[number % 5], own],
+                tag=f"i{number}",
+                salt=str(number),
+            )
+            self.images.append((image, repository))
+
+    def _send(self, number: int) -> None:
         source = random.Random(self._plan.seed * 1000 + number)
         # Spread over the whole time of killing, so that events meet every kind of trouble.
         pace = self._plan.kills * self._plan.pause / max(1, self._plan.events)
@@ -111,9 +130,8 @@ class _Chaos:
         with httpx.Client(timeout=10) as client:
             for count in range(number, self._plan.events, 4):
                 time.sleep(max(0.0, started + count * pace - time.monotonic()))
-                at = source.randrange(len(images))
-                name = f"chaos-{count}"
-                self._deliver(client, name, images[at], repositories[at])
+                image, repository = source.choice(self.images)
+                self._deliver(client, f"chaos-{count}", image, repository)
 
     def _deliver(
         self, client: httpx.Client, name: str, image: PushedImage, repository: str
@@ -143,7 +161,8 @@ class _Chaos:
 
     def _kill(self) -> None:
         every = max(1, self._plan.kills // max(1, self._plan.restarts))
-        for count in range(self._plan.kills):
+        while self._killed < self._plan.kills:
+            count = self._killed
             time.sleep(self._plan.pause * self._random.uniform(0.5, 1.5))
             self._revive()
             worker = self._random.choice(self._service.workers)
@@ -155,22 +174,24 @@ class _Chaos:
                 self._figures.worker_kills += 1
             else:
                 self._kill_child(worker)
-            if count % every == every - 1 and self._figures.broker_restarts < self._plan.restarts:
+            due = self._figures.broker_restarts < self._plan.restarts
+            if due and count % every == every - 1 and self._killed > count:
                 self._service.redis.stop()
                 time.sleep(self._random.uniform(0.2, 1.0))
                 self._service.redis.start()
                 self._figures.broker_restarts += 1
 
+    @property
+    def _killed(self) -> int:
+        return self._figures.child_kills + self._figures.worker_kills
+
     def _kill_child(self, worker: subprocess.Popen[bytes]) -> None:
-        deadline = time.monotonic() + 20
-        while time.monotonic() < deadline:
-            with suppress(psutil.Error):
-                children = psutil.Process(worker.pid).children()
-                if children:
-                    self._random.choice(children).kill()
-                    self._figures.child_kills += 1
-                    return
-            time.sleep(0.2)
+        with suppress(psutil.Error):
+            children = psutil.Process(worker.pid).children()
+            # None yet: it is still starting.
+            if children:
+                self._random.choice(children).kill()
+                self._figures.child_kills += 1
 
     def _revive(self) -> None:
         for number, worker in enumerate(list(self._service.workers)):
@@ -202,36 +223,21 @@ def run(folder: Path, plan: Plan) -> Figures:
     with pipeline(
         folder, workers=plan.workers, proxy=before_registry, durable=True, environment=environment
     ) as service:
-        repositories = [f"chaos/r{number % 7}" for number in range(plan.images)]
-        images = _push(service, plan, repositories)
         chaos = _Chaos(service, holder[0], plan, figures)
-        chaos.run(images, repositories)
+        chaos.run()
         resting = time.monotonic()
         _rest(service, plan.patience)
         figures.settle_seconds = round(time.monotonic() - resting, 1)
-        expected = Expected(list(zip(images, repositories, strict=True)), chaos.ids)
+        expected = Expected(chaos.images, chaos.ids)
         figures.problems = list(checked(service, expected, folder))
         figures.outcomes = service.engine.events.counts().settled
         figures.jobs = {s: n for s, n in service.engine.ledger.counts().items() if n}
         figures.layer_builds = service.builds_done()
-        figures.distinct_layers = len({x.digest for image in images for x in image.layers})
+        figures.distinct_layers = len(
+            {layer.digest for image, _ in chaos.images for layer in image.layers}
+        )
     figures.seconds = round(time.monotonic() - started, 1)
     return figures
-
-
-def _push(service: Pipeline, plan: Plan, repositories: list[str]) -> list[PushedImage]:
-    # Five bases shared by all, one layer of its own each; some large enough to be killed in.
-    bases = [layer_tar(number, files=30, size=200_000) for number in range(5)]
-    return [
-        push_image(
-            service.registry,
-            repository,
-            [bases[number % 5], layer_tar(1000 + number, files=6, size=100_000)],
-            tag=f"i{number}",
-            salt=str(number),
-        )
-        for number, repository in enumerate(repositories)
-    ]
 
 
 def _rest(service: Pipeline, patience: float) -> None:
