@@ -6,6 +6,7 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 
@@ -158,13 +159,18 @@ def inside(target: str, command: str) -> str:
     )
     container = made.stdout.strip()
     try:
-        done = subprocess.run(
-            [*tool, "run", "--isolation", "chroot", container, "--", "sh", "-c", command],
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        assert done.returncode == 0, done.stdout + done.stderr
-        return done.stdout
+        # Through a file: buildah may drop the last of what a process prints.
+        with TemporaryDirectory() as folder:
+            Path(folder).chmod(0o777)
+            mount = ("--isolation", "chroot", "--volume", f"{folder}:/result")
+            script = f"({command}\n) >/result/out 2>/result/errors"
+            done = subprocess.run(
+                [*tool, "run", *mount, container, "--", "sh", "-c", script],
+                capture_output=True,
+                text=True,
+                check=False,
+            )
+            assert done.returncode == 0, done.stderr + (Path(folder) / "errors").read_text()
+            return (Path(folder) / "out").read_text()
     finally:
         subprocess.run([*tool, "rm", container], capture_output=True, check=True)
