@@ -24,7 +24,7 @@ from tests.support.images import layer_tar, push_image
 from tests.support.pipeline import pipeline
 
 #: Layers of a base, files in each and the most bytes of a file.
-BASE_LAYERS, BASE_FILES, BASE_SIZE = 4, 40, 200_000
+BASE_LAYERS, BASE_FILES, BASE_SIZE = 4, 40, 20_000
 
 
 def run(folder: Path, images: int, bases: int, workers: int) -> dict[str, Any]:

@@ -7,6 +7,7 @@ import io
 import tarfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from random import Random
 
 from app.oci import mediatypes
@@ -58,6 +59,11 @@ def push_blob(registry: Registry, repository: str, media_type: str, data: bytes)
     return blob
 
 
+@lru_cache(maxsize=64)
+def _gzip(tar: bytes) -> bytes:
+    return gzip.compress(tar, 1, mtime=0)
+
+
 def push_image(
     registry: Registry,
     repository: str,
@@ -68,7 +74,7 @@ def push_image(
     salt: str = "",
 ) -> PushedImage:
     """Push an image of gzip layers; ``salt`` makes another image of the same layers."""
-    compressed = [gzip.compress(tar, 1, mtime=0) for tar in tars]
+    compressed = [_gzip(tar) for tar in tars]
     layers = [push_blob(registry, repository, GZIP_LAYER, data) for data in compressed]
     diff_ids = tuple(DiffID(Digest.of(tar)) for tar in tars)
     config = encode(

@@ -91,7 +91,8 @@ class Layers:
         )
         if how is not None:
             metrics.LAYER_BUILDS.labels("hit").inc()
-            return how
+            # An earlier pass of this job may have brought it already.
+            return before.outcome if before and before.outcome != "pending" else how
         return self._rebuild(wanted, build)
 
     def _rebuild(self, wanted: LayerBuild, build: LayerBuild) -> Outcome:
