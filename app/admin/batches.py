@@ -13,7 +13,7 @@ from app.admin.authorization import Principal, Role
 from app.admin.idempotency import once
 from app.admin.paging import CursorQuery, LimitQuery, link_next
 from app.admin.problems import Problem
-from app.admin.schemas import BatchList, Reprocess, ReprocessPlan
+from app.admin.schemas import BatchList, Reprocess, ReprocessPlan, SweepsAsked
 from app.admin.services import AdminServices
 from app.jobs.batches import Batch, BatchProgress
 from app.jobs.intake import IntakeOptions
@@ -30,7 +30,7 @@ def batches_router(services: AdminServices, access: Access) -> APIRouter:
         "/reprocess",
         status_code=202,
         response_model=None,
-        responses={200: {"model": ReprocessPlan}, 202: {"model": Batch}},
+        responses={200: {"model": ReprocessPlan}, 202: {"model": Batch | SweepsAsked}},
     )
     def reprocess(body: Reprocess, request: Request, who: operate) -> JSONResponse:
         """Convert known images again as one batch; ``only=missing`` makes the sweep due."""
@@ -131,4 +131,4 @@ def _sweep(services: AdminServices, body: Reprocess, who: Principal) -> tuple[di
     services.audit.record(who.name, "sweep.ask", ",".join(names))
     for name in names:
         services.sweeps.ask(name)
-    return {"sweeps": names}, "/v1/queues"
+    return SweepsAsked(sweeps=tuple(names)).model_dump(mode="json"), "/v1/queues"

@@ -6,13 +6,14 @@ The body holds ``type``, ``title``, ``status``, ``detail``, ``instance`` and our
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 from fastapi import FastAPI, Request
 from fastapi.encoders import jsonable_encoder
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
+from starlette.routing import BaseRoute, Match
 
 from app import errors
 from app.observability.redaction import redact_text
@@ -149,4 +150,22 @@ def install(app: FastAPI) -> None:
     def _http(request: Request, error: HTTPException) -> JSONResponse:
         status = error.status_code
         code = {404: "not-found", 405: "method-not-allowed"}.get(status, f"http-{status}")
-        return render(request, status, code, str(error.detail), headers=error.headers)
+        headers = dict(error.headers or {})
+        if status == 405:
+            headers["Allow"] = ", ".join(sorted(_methods(request)))
+        return render(request, status, code, str(error.detail), headers=headers)
+
+
+def _methods(request: Request) -> set[str]:
+    """All methods of a path; Starlette names only those of the first route that has it."""
+    found: set[str] = set()
+    for route in _routes(request.app.router.routes):
+        if route.matches(request.scope)[0] is not Match.NONE:
+            found |= set(getattr(route, "methods", None) or ())
+    return found
+
+
+def _routes(routes: Iterable[BaseRoute]) -> Iterator[BaseRoute]:
+    for route in routes:
+        yield route
+        yield from _routes(getattr(route, "routes", None) or ())

@@ -68,7 +68,7 @@ def queues_router(services: AdminServices, access: Access) -> APIRouter:
         request: Request,
         response: Response,
         who: read,
-        cursor: Annotated[str | None, Query(pattern=r"^\d{1,20}-\d{1,20}$")] = None,
+        cursor: Annotated[str | None, Query(pattern=r"^[1-9][0-9]{0,14}-[0-9]{1,15}$")] = None,
         limit: LimitQuery = 50,
     ) -> AuditPage:
         """Who changed what, newest first."""

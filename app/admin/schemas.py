@@ -122,6 +122,12 @@ class ReprocessPlan(BaseModel):
     by_state: dict[str, int]
 
 
+class SweepsAsked(BaseModel):
+    """Registries whose sweep is due now; it finds what is missing and queues it."""
+
+    sweeps: tuple[str, ...]
+
+
 class QueueView(BaseModel):
     """One lane: ``waiting`` units, age of the oldest in seconds, units being worked on."""
 
