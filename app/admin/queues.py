@@ -5,14 +5,14 @@
 from collections import defaultdict
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Query, Request, Response
+from fastapi import APIRouter, Depends, Path, Query, Request, Response
 
 from app.admin.access import Access
 from app.admin.authorization import Principal, Role
 from app.admin.jobs import job_or_404
 from app.admin.paging import CursorQuery, LimitQuery, link_next
 from app.admin.problems import Problem
-from app.admin.schemas import AuditPage, JobList, QueuesView, QueueView, Whoami
+from app.admin.schemas import AuditPage, DeadEvents, JobList, QueuesView, QueueView, Whoami
 from app.admin.services import AdminServices
 from app.jobs.messages import Lane
 from app.jobs.records import Job
@@ -103,6 +103,19 @@ def dead_letters_router(services: AdminServices, access: Access) -> APIRouter:
         page = services.engine.ledger.listing(state=JobState.DEAD, cursor=cursor, limit=limit)
         link_next(request, response, page.cursor)
         return JobList(items=page.items, next=page.cursor)
+
+    @router.get("/events")
+    def events(who: read, limit: LimitQuery = 50) -> DeadEvents:
+        """Accepted events that could not be resolved into jobs, oldest first."""
+        return DeadEvents(items=tuple(services.engine.events.dead(limit)))
+
+    @router.post("/events/{event}/requeue", status_code=202)
+    def requeue_event(event: Annotated[int, Path(ge=0, le=2**53)], who: operate) -> DeadEvents:
+        """Give an event to the intake again, as a new one; answers with what is left."""
+        services.audit.record(who.name, "dead.requeue-event", str(event))
+        if not services.engine.events.requeue_dead(event):
+            raise Problem(404, "event-unknown", f"no dead event {event}")
+        return DeadEvents(items=tuple(services.engine.events.dead(50)))
 
     @router.post("/{job_id}/requeue", status_code=202)
     def requeue(job_id: str, who: operate) -> Job:

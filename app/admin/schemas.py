@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from app.config.model import ProfileName
 from app.jobs.audit import AuditEntry
 from app.jobs.batches import Batch
-from app.jobs.intake import Priority
+from app.jobs.intake import IntakeRecord, Priority
 from app.jobs.pending import EventOutcome
 from app.jobs.records import Job, LayerBuild
 from app.jobs.requests import VerificationRequest
@@ -120,6 +120,12 @@ class ReprocessPlan(BaseModel):
 
     images: int
     by_state: dict[str, int]
+
+
+class DeadEvents(BaseModel):
+    """Events whose attempts are used up."""
+
+    items: tuple[IntakeRecord, ...]
 
 
 class SweepsAsked(BaseModel):

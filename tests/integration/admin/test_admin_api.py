@@ -9,6 +9,7 @@ from typing import Any
 import httpx
 import pytest
 
+from app.jobs.pending import EventOutcome
 from app.jobs.records import Failure, Job, JobKey
 from app.jobs.state import JobState, Step
 from app.jobs.store import Placing
@@ -172,6 +173,19 @@ def test_dead_letters_are_listed_requeued_and_dropped(stand: AdminStand) -> None
         assert client.post(f"/v1/dead-letters/{one.id}/requeue").json()["state"] == "queued"
         assert client.post(f"/v1/dead-letters/{two.id}/drop").json()["state"] == "cancelled"
         assert problem(client.post(f"/v1/dead-letters/{one.id}/requeue"))["code"] == "not-dead"
+
+
+def test_events_that_cannot_be_resolved_are_seen_and_requeued(stand: AdminStand) -> None:
+    with stand.client() as client:
+        body = {"registry": "local", "repository": "team/lost", "tag": "1"}
+        number = client.post("/v1/jobs", json=body).json()["event"]
+        claimed, _ = stand.engine.events.claim(1000)
+        found = [event for event in claimed if event.record.id == number]
+        stand.engine.events.settle([(event, EventOutcome(outcome="dead")) for event in found])
+        listed = client.get("/v1/dead-letters/events").json()["items"]
+        assert [event["id"] for event in listed] == [number]
+        assert client.post(f"/v1/dead-letters/events/{number}/requeue").json() == {"items": []}
+        assert client.post(f"/v1/dead-letters/events/{number}/requeue").status_code == 404
 
 
 def test_bulk_reprocessing_is_counted_then_batched(stand: AdminStand) -> None:
