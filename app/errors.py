@@ -25,6 +25,7 @@
     │   └── SigningRefused      no key is bound, or the certificate is expired or unfit
     ├── VerificationFailed      a published bundle is not what it claims to be
     ├── BrokerUnavailable       retryable; Redis or the message broker cannot be reached
+    ├── ServiceUnavailable      retryable; the admin API cannot be reached by its client
     ├── SpoolExhausted          retryable; scratch space cannot hold the layer's spool
     └── Cancelled               a person asked for it
 
@@ -204,6 +205,13 @@ class BrokerUnavailable(VerilayerError):
     """Redis or the message broker cannot be reached; nothing was accepted."""
 
     code = "broker-unavailable"
+    retryable = True
+
+
+class ServiceUnavailable(VerilayerError):
+    """A client of the admin API cannot reach it, or gets no usable answer."""
+
+    code = "service-unavailable"
     retryable = True
 
 

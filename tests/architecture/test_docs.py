@@ -96,6 +96,7 @@ def test_every_setting_is_documented() -> None:
 def test_settings_that_pages_name_exist() -> None:
     known = {f"VERILAYER_{name.upper()}" for name in Settings.model_fields}
     known |= {"VERILAYER_SECRETS_DIR", "VERILAYER_TEST_IMAGES", "VERILAYER_NODE_CACHE"}
+    known |= {"VERILAYER_URL", "VERILAYER_TOKEN"}  # of the commands over the admin API
     for page in PAGES:
         if page.name == "configuration.md":
             continue  # has the environment form of the configuration too

@@ -14,6 +14,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from app.admin.client import AdminClient
 from tests.support.ports import free_port
 from tests.support.service import Service, command, running_service, wait_until
 from tests.support.tools import ROOT
@@ -71,6 +72,9 @@ def test_one_command_serves_recovers_and_stops(tmp_path: Path) -> None:
         assert get(f"{service.url}/readyz")[0] == 200
         assert deliver(service, "wrong") == 401
         assert deliver(service, service.secret) == 202
+        token = Path(service.facts["admin_token_file"]).read_text()
+        with AdminClient(service.url, token) as client:
+            assert client.whoami().role == "admin"
         status, text = get(f"{service.url}/metrics")
         assert status == 200
         delivered = (

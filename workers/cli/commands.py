@@ -21,6 +21,9 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "republish": ("workers.cli.republish", "Move bundles to another profile without building."),
     "sign": ("workers.cli.sign", "Sign offline: prepare root hashes, push signatures."),
     "verify": ("workers.cli.verify", "Check what is attached to an image; --deep rebuilds it."),
+    "jobs": ("workers.cli.jobs", "See and steer the service's jobs, over its admin API."),
+    "batches": ("workers.cli.batches", "Convert known images again in bulk."),
+    "dead": ("workers.cli.dead", "List, requeue or drop dead letters."),
     "up": ("workers.cli.up", "Run the whole service on this host until Ctrl-C."),
 }
 

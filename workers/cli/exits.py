@@ -13,6 +13,7 @@ from app.errors import (
     BrokerUnavailable,
     ConfigurationError,
     RegistryError,
+    ServiceUnavailable,
     VerificationFailed,
     VerilayerError,
 )
@@ -33,7 +34,7 @@ def exit_code(error: VerilayerError) -> int:
         return USAGE
     if isinstance(error, VerificationFailed):
         return VERIFICATION
-    if isinstance(error, RegistryError | BrokerUnavailable):
+    if isinstance(error, RegistryError | BrokerUnavailable | ServiceUnavailable):
         return NETWORK
     return FAILED
 

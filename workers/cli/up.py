@@ -80,7 +80,9 @@ def command(
     with first_start.exclusive(state):
         wrote = first_start.write_configuration(config, state, registry)
         # A mistake in the file is told here, before anything starts.
-        ephemeral = [one.name for one in load_config(config).signers if one.kind == "ephemeral"]
+        loaded = load_config(config)
+        ephemeral = [one.name for one in loaded.signers if one.kind == "ephemeral"]
+        token = first_start.configured_token(loaded, state)
         exposition.clear_directory(state / "metrics")
         specs = []
         redis_url = settings.redis_url.get_secret_value()
@@ -100,7 +102,9 @@ def command(
         supervisor = Supervisor(specs, _stop_event())
         for name in ephemeral:
             click.echo(_EPHEMERAL.format(name=name), err=True)
-        supervisor.run(lambda: _announce(service.url, config, state, wrote, supervisor, as_json))
+        supervisor.run(
+            lambda: _announce(service.url, config, state, wrote, token, supervisor, as_json)
+        )
 
 
 def _stop_event() -> Event:
@@ -115,7 +119,13 @@ def _stop_event() -> Event:
 
 
 def _announce(
-    url: str, config: Path, state: Path, wrote: bool, supervisor: object, as_json: bool
+    url: str,
+    config: Path,
+    state: Path,
+    wrote: bool,
+    token: Path | None,
+    supervisor: object,
+    as_json: bool,
 ) -> None:
     from workers.supervisor.supervisor import Supervisor
 
@@ -125,6 +135,8 @@ def _announce(
         "api": url,
         "webhooks": f"{url}/webhooks/{{registry-id}}",
         "metrics": f"{url}/metrics",
+        "console": f"{url}/console",
+        "admin_token_file": None if token is None else str(token),
         "config": str(config.resolve()),
         "state": str(state.resolve()),
         "wrote_config": wrote,
@@ -135,6 +147,8 @@ def _announce(
         return
     if wrote:
         click.echo(f"wrote {config} (a registry on this machine, an ephemeral signing key)")
+    if token is not None:
+        click.echo(f"admin token in {token}   console {url}/console")
     click.echo(
         f"verilayer is ready: {url}   webhooks {url}/webhooks/{{registry-id}}   "
         f"state {state}   stop with Ctrl-C"

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from app.admin.authorization import Authenticator, Role
 from app.config.file import load_config
 from app.errors import ConfigurationError
 from workers.supervisor import first_start
@@ -22,6 +23,12 @@ def test_the_first_configuration_is_valid_and_names_a_generated_secret(tmp_path:
     assert len(secret_file.read_text()) >= 32
     assert stat.S_IMODE(secret_file.stat().st_mode) == 0o600
     assert stat.S_IMODE(state.stat().st_mode) == 0o700
+    token_file = first_start.configured_token(config, state)
+    assert token_file is not None
+    assert stat.S_IMODE(token_file.stat().st_mode) == 0o600
+    assert token_file.read_text() not in file.read_text()
+    caller = Authenticator(config.admin).authenticate(f"Bearer {token_file.read_text()}")
+    assert caller.role is Role.admin
     rule = config.match("local", "team/app", "1")
     assert rule is not None
     assert config.defaults.signer == "ephemeral"
@@ -49,3 +56,10 @@ def test_a_state_folder_serves_one_service(tmp_path: Path) -> None:
 def test_the_secret_is_made_once(tmp_path: Path) -> None:
     first = first_start.webhook_secret(tmp_path).read_text()
     assert first_start.webhook_secret(tmp_path).read_text() == first
+
+
+def test_a_token_that_the_configuration_no_longer_knows_is_not_offered(tmp_path: Path) -> None:
+    first_start.write_configuration(tmp_path / "c.yaml", tmp_path, "http://127.0.0.1:5000")
+    (tmp_path / "admin-token").write_text("another")
+    config = load_config(tmp_path / "c.yaml", {})
+    assert first_start.configured_token(config, tmp_path) is None
