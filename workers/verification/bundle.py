@@ -90,14 +90,18 @@ class BundleReader:
             self.report.error("complete", f"it has no {content}", digest)
         if layer.facts.get("root_hash"):
             self.roots[digest] = layer.facts["root_hash"]
-        index = self._index(layer)
-        if index is not None:
-            self._tree(layer, index)
+        self.check_content(layer)
         for content, fact in _SIGNED.items():
             if content in layer.parts:
                 self._signature(layer, content, layer.facts.get(fact))
         if "signature" not in layer.parts and "signature" not in required:
             self.report.note("signature", "it is not signed", digest)
+
+    def check_content(self, layer: ClaimedLayer) -> None:
+        """Check index and tree of a layer, each with the other and with the root hash."""
+        index = self._index(layer)
+        if index is not None:
+            self._tree(layer, index)
 
     def _index(self, layer: ClaimedLayer) -> bytes | None:
         entry = layer.parts.get("index")

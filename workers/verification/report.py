@@ -37,6 +37,10 @@ class BundleReport:
 
     profile: ProfileName
     digest: Digest
+    #: What the manifest is in its profile: ``bundle``, or a node of a per-layer graph.
+    role: str = "bundle"
+    #: The layer it is about, where it is about one.
+    layer: Digest | None = None
     findings: list[Finding] = field(default_factory=list)
     #: Layer -> root hash that was checked.
     root_hashes: dict[Digest, str] = field(default_factory=dict)
@@ -61,6 +65,8 @@ class BundleReport:
         return {
             "profile": self.profile,
             "digest": self.digest,
+            "role": self.role,
+            "layer": self.layer,
             "ok": self.ok,
             "root_hashes": dict(self.root_hashes),
             "signers": sorted(self.signers),

@@ -23,11 +23,12 @@ from workers.artifacts.compose import layer_manifest
 from workers.artifacts.profiles import PROFILES
 from workers.artifacts.reading import profiles_of, read_bundle
 from workers.verification.bundle import BundleReader
+from workers.verification.graph import check_together, graph_findings
 from workers.verification.report import BundleReport, Finding, ImageReport, VerificationReport
 from workers.verification.trust import Trust
 
-#: Profile, digest, manifest if it can be read, and the layer it is about if it is about one.
-_Listed = tuple[ProfileName, Digest, Manifest | None, Descriptor | None]
+#: What is listed, not yet checked, and its manifest if that can be read.
+_Listed = tuple[BundleReport, Manifest | None]
 
 
 class LayerComparison(Protocol):
@@ -87,23 +88,26 @@ def _verify_image(
         report.findings.append(Finding("image", error.message))
         return report
     report.platform, report.layers = str(plan.platform), len(plan.layers)
-    for name, digest, manifest, about in _bundles(registry, repository, plan):
-        bundle = BundleReport(name, digest)
+    readers = []
+    for bundle, manifest in _bundles(registry, repository, plan):
         report.bundles.append(bundle)
         if manifest is None:
             bundle.error("manifest", "it is listed, but cannot be read")
             continue
-        claimed = read_bundle(manifest, name, about=about.digest if about else None)
+        claimed = read_bundle(manifest, bundle.profile, about=bundle.layer)
         layers = tuple(
             layer
             for layer in plan.layers
-            if about is None or layer.descriptor.digest == about.digest
+            if bundle.layer is None or layer.descriptor.digest == bundle.layer
         )
         reader = BundleReader(registry, repository, claimed, layers, bundle, options.trust)
         reader.check(plan.subject, manifest, options.signatures_required)
-        if comparison is not None and PROFILES[name].carries_content:
+        readers.append(reader)
+        if comparison is not None and PROFILES[bundle.profile].carries_content:
             comparison.compare(plan, reader)
+    check_together(readers)
     report.findings += _image_findings(report, options.expected)
+    report.findings += graph_findings(plan.layers, report.bundles, options.expected)
     return report
 
 
@@ -114,26 +118,29 @@ def _bundles(registry: Registry, repository: str, plan: ImagePlan) -> Iterator[_
     for referrer in registry.list_referrers(repository, subject):
         if referrer.artifact_type in known:
             yield from _read(registry, repository, referrer, None)
-    for layer in plan.layers:
-        own = layer_manifest(layer.descriptor)
-        for referrer in registry.list_referrers(repository, own.digest):
+    for layer in {layer.descriptor.digest: layer.descriptor for layer in plan.layers}.values():
+        for referrer in registry.list_referrers(repository, layer_manifest(layer).digest):
             if referrer.artifact_type in known:
-                yield from _read(registry, repository, referrer, layer.descriptor)
+                yield from _read(registry, repository, referrer, layer.digest)
 
 
 def _read(
-    registry: Registry, repository: str, referrer: Descriptor, about: Descriptor | None
+    registry: Registry, repository: str, referrer: Descriptor, layer: Digest | None
 ) -> Iterator[_Listed]:
+    manifest: Manifest | None = None
     try:
-        manifest = parse_manifest(registry.fetch_manifest(repository, referrer.digest))
+        parsed = parse_manifest(registry.fetch_manifest(repository, referrer.digest))
     except (NotFound, ContentMismatch, SourceInvalid, ResponseInvalid):
         # Listed, but not to be had: its reader would fail, so it is reported under its type.
-        for name in _names(referrer.artifact_type)[:1]:
-            yield name, referrer.digest, None, about
-        return
-    if isinstance(manifest, Manifest):
-        for name in profiles_of(manifest)[:1]:
-            yield name, referrer.digest, manifest, about
+        names = _names(referrer.artifact_type)
+    else:
+        manifest = parsed if isinstance(parsed, Manifest) else None
+        names = profiles_of(manifest) if manifest else []
+    for name in names[:1]:
+        shapes = PROFILES[name].manifests
+        kind = manifest.artifact_type if manifest else referrer.artifact_type
+        role = next(shape.role for shape in shapes if shape.artifact_type == kind)
+        yield BundleReport(name, referrer.digest, role, layer), manifest
 
 
 def _names(artifact_type: str | None) -> list[ProfileName]:
