@@ -21,6 +21,7 @@ from app.config.file import load_config
 from app.config.live import Live
 from app.config.model import ServiceConfig
 from app.config.schema import json_schema
+from app.console.routes import console_router
 from app.health import health_router
 from app.jobs.connection import connect
 from app.jobs.engine import JobEngine
@@ -81,7 +82,8 @@ def create_app(settings: Settings, *, outside: Fetch = fetch) -> FastAPI:
     engine = JobEngine.over(redis, queue)
     app.include_router(metrics_router(lambda: readings(engine)))
     services = AdminServices.over(redis, engine, intake, lambda: live.current.config, queue.verify)
-    include_admin(app, services)
+    access = include_admin(app, services)
+    app.include_router(console_router(services, access), include_in_schema=False)
     app.add_route("/config.schema.json", _schema, include_in_schema=False)
     return app
 
@@ -112,5 +114,7 @@ def _lifespan(
                 asyncio.get_running_loop().remove_signal_handler(signal.SIGHUP)
             live.stop()
             redis.close()
+            # uvicorn ends by the signal that stopped it: nothing registered atexit would run.
+            await asyncio.to_thread(tracing.shutdown)
 
     return run
