@@ -10,7 +10,7 @@ import logging
 import sys
 from collections.abc import Iterator, MutableMapping
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, TextIO
 
 import structlog
 
@@ -41,6 +41,17 @@ def bound_field(name: str) -> str | None:
     return None if value is None else str(value)
 
 
+class _StandardError(logging.StreamHandler[TextIO]):
+    """Writes to what ``sys.stderr`` is now, which tests and progress bars replace."""
+
+    def __init__(self) -> None:
+        logging.Handler.__init__(self)
+
+    @property
+    def stream(self) -> TextIO:  # type: ignore[override]
+        return sys.stderr
+
+
 def configure(log_format: str = "json", level: str = "INFO") -> None:
     """Send structlog and the standard library to stderr in one format; may be called again."""
     shared: list[Any] = [
@@ -56,7 +67,7 @@ def configure(log_format: str = "json", level: str = "INFO") -> None:
         logger_factory=structlog.stdlib.LoggerFactory(),
         cache_logger_on_first_use=False,
     )
-    handler = logging.StreamHandler(sys.stderr)
+    handler = _StandardError()
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=shared,

@@ -40,10 +40,16 @@ def exit_code(error: VerilayerError) -> int:
 
 
 def reported(command: Callable[P, R]) -> Callable[P, R]:
-    """End a command with a message on standard error and an exit code instead of a traceback."""
+    """End a command with a message on standard error and an exit code instead of a traceback.
+
+    Log lines go to standard error, warnings and worse only: standard output is the command's.
+    """
 
     @functools.wraps(command)
     def run(*args: P.args, **kwargs: P.kwargs) -> R:
+        from app.observability import logging
+
+        logging.configure("console", "WARNING")
         try:
             return command(*args, **kwargs)
         except VerilayerError as error:
