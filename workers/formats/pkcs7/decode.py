@@ -63,7 +63,7 @@ def parse(data: bytes) -> SignedMessage:
     except (
         ValueError,
         TypeError,
-        KeyError,
+        LookupError,
         AttributeError,
         RecursionError,
         OverflowError,
