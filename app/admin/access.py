@@ -50,10 +50,12 @@ class Access:
         if made is None or made[0] != config:
             made = self._made = (config, Authenticator(config))
         principal = made[1].authenticate(authorization)
-        self._count(principal, config.requests_per_minute)
+        self.count(principal)
         return principal
 
-    def _count(self, principal: Principal, allowed: int) -> None:
+    def count(self, principal: Principal) -> None:
+        """Count a call of an authenticated caller; raises ``Problem`` 429."""
+        allowed = self._services.config().admin.requests_per_minute
         minute = int(time.time() // 60)
         name = key("admin", "calls", principal.name, minute)
         with broker_errors("counting admin calls"):

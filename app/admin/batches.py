@@ -73,36 +73,37 @@ def batches_router(services: AdminServices, access: Access) -> APIRouter:
     @router.get("/batches/{batch_id}")
     def get(batch_id: str, who: read) -> BatchProgress:
         """A batch and how far it is."""
-        return _batch(services, batch_id)
+        return batch_or_404(services, batch_id)
 
     @router.post("/batches/{batch_id}/pause", status_code=202)
     def pause(batch_id: str, who: operate) -> BatchProgress:
         """Feed nothing more; what is queued goes on."""
-        _batch(services, batch_id)
+        batch_or_404(services, batch_id)
         services.audit.record(who.name, "batch.pause", batch_id)
         services.batches.pause(batch_id)
-        return _batch(services, batch_id)
+        return batch_or_404(services, batch_id)
 
     @router.post("/batches/{batch_id}/resume", status_code=202)
     def resume(batch_id: str, who: operate) -> BatchProgress:
         """Feed again."""
-        _batch(services, batch_id)
+        batch_or_404(services, batch_id)
         services.audit.record(who.name, "batch.resume", batch_id)
         services.batches.resume(batch_id)
-        return _batch(services, batch_id)
+        return batch_or_404(services, batch_id)
 
     @router.post("/batches/{batch_id}/cancel", status_code=202)
     def cancel(batch_id: str, who: operate) -> BatchProgress:
         """Forget what was not fed, cancel what is unfinished."""
-        _batch(services, batch_id)
+        batch_or_404(services, batch_id)
         services.audit.record(who.name, "batch.cancel", batch_id)
         services.batches.cancel(batch_id, services.engine)
-        return _batch(services, batch_id)
+        return batch_or_404(services, batch_id)
 
     return router
 
 
-def _batch(services: AdminServices, batch_id: str) -> BatchProgress:
+def batch_or_404(services: AdminServices, batch_id: str) -> BatchProgress:
+    """Find a batch; raises ``Problem`` 404."""
     found = services.batches.get(batch_id)
     if found is None:
         raise Problem(404, "batch-unknown", f"no batch {batch_id!r}")

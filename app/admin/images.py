@@ -19,6 +19,7 @@ from app.oci.digest import Digest
 from app.oci.reference import check_repository
 from app.registry.coordination import RedisCoordination
 from app.registry.factory import open_registry
+from app.webhooks.events import PushEvent
 
 #: Jobs of one repository that are looked through for the image.
 _LOOK_THROUGH = 200
@@ -33,24 +34,7 @@ def images_router(services: AdminServices, access: Access) -> APIRouter:
     @router.get("/images/{registry}/{image:path}")
     def image(registry: str, image: str, who: read) -> ImageView:
         """``{registry}/{repository}@{digest}``: its jobs, referrers and last verification."""
-        config = services.registry(registry)
-        repository, digest = _image(image)
-        jobs = services.engine.ledger.listing(
-            registry=registry, repository=repository, limit=_LOOK_THROUGH
-        )
-        client = open_registry(config, RedisCoordination(services.redis))
-        try:
-            referrers = client.list_referrers(repository, digest)
-        finally:
-            client.close()
-        return ImageView(
-            registry=registry,
-            repository=repository,
-            digest=digest,
-            jobs=tuple(job for job in jobs.items if digest in (job.digest, job.parent)),
-            referrers=tuple(referrers),
-            verification=services.verifications.latest(registry, repository, digest),
-        )
+        return image_view(services, registry, image)
 
     @router.post("/verify", status_code=202, response_model=VerificationRequest)
     def verify(body: Verify, request: Request, who: operate) -> JSONResponse:
@@ -58,12 +42,7 @@ def images_router(services: AdminServices, access: Access) -> APIRouter:
         registry, event = event_of(services, body)
 
         def work() -> tuple[dict[str, Any], str]:
-            reference = event.digest or event.tag or "latest"
-            services.audit.record(who.name, "verify", f"{registry}/{event.repository}:{reference}")
-            wanted = services.verifications.create(
-                registry, event.repository, reference, deep=body.deep, actor=who.name
-            )
-            services.wake_verifier(wanted.id)
+            wanted = ask_verification(services, registry, event, who, deep=body.deep)
             return wanted.model_dump(mode="json"), f"/v1/verifications/{wanted.id}"
 
         return once(services.redis, request, who, body, work)
@@ -80,6 +59,41 @@ def images_router(services: AdminServices, access: Access) -> APIRouter:
         return found
 
     return router
+
+
+def image_view(services: AdminServices, registry: str, image: str) -> ImageView:
+    """Look an image ``repository@digest`` up; raises ``Problem``, ``RegistryError``."""
+    config = services.registry(registry)
+    repository, digest = _image(image)
+    jobs = services.engine.ledger.listing(
+        registry=registry, repository=repository, limit=_LOOK_THROUGH
+    )
+    client = open_registry(config, RedisCoordination(services.redis))
+    try:
+        referrers = client.list_referrers(repository, digest)
+    finally:
+        client.close()
+    return ImageView(
+        registry=registry,
+        repository=repository,
+        digest=digest,
+        jobs=tuple(job for job in jobs.items if digest in (job.digest, job.parent)),
+        referrers=tuple(referrers),
+        verification=services.verifications.latest(registry, repository, digest),
+    )
+
+
+def ask_verification(
+    services: AdminServices, registry: str, event: PushEvent, who: Principal, *, deep: bool
+) -> VerificationRequest:
+    """Have a worker verify an image."""
+    reference = event.digest or event.tag or "latest"
+    services.audit.record(who.name, "verify", f"{registry}/{event.repository}:{reference}")
+    wanted = services.verifications.create(
+        registry, event.repository, reference, deep=deep, actor=who.name
+    )
+    services.wake_verifier(wanted.id)
+    return wanted
 
 
 def _image(text: str) -> tuple[str, Digest]:

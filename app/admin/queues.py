@@ -120,7 +120,7 @@ def dead_letters_router(services: AdminServices, access: Access) -> APIRouter:
     @router.post("/{job_id}/requeue", status_code=202)
     def requeue(job_id: str, who: operate) -> Job:
         """Give it new attempts."""
-        _dead(services, job_id)
+        dead_or_409(services, job_id)
         services.audit.record(who.name, "dead.requeue", job_id)
         job = services.engine.ledger.retry(job_id)
         services.engine.wake_all()
@@ -129,14 +129,15 @@ def dead_letters_router(services: AdminServices, access: Access) -> APIRouter:
     @router.post("/{job_id}/drop", status_code=202)
     def drop(job_id: str, who: admin) -> Job:
         """Give it up; it becomes ``cancelled``."""
-        _dead(services, job_id)
+        dead_or_409(services, job_id)
         services.audit.record(who.name, "dead.drop", job_id)
         return services.engine.ledger.drop(job_id)
 
     return router
 
 
-def _dead(services: AdminServices, job_id: str) -> None:
+def dead_or_409(services: AdminServices, job_id: str) -> None:
+    """Check that a job is a dead letter; raises ``Problem`` 404, 409."""
     job = job_or_404(services, job_id)
     if job.state is not JobState.DEAD:
         raise Problem(409, "not-dead", f"job {job_id} is {job.state}, not a dead letter")
