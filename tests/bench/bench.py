@@ -21,7 +21,7 @@ from tests.bench import limit
 from tests.bench.layers import FORMS, LAYERS, layer
 from tests.bench.measuring import Sample, WarmProcess, run_peer
 from tests.bench.plot import plot
-from tests.bench.streaming import startup, streamed
+from tests.bench.streaming import startup, streamed_apart
 from workers._native import blocks
 
 ROOT = Path(__file__).parents[2]
@@ -52,7 +52,7 @@ def main() -> None:
         f"a real build of a tiny layer {result['startup']['build'] * 1000:.0f} ms (goal 300 ms)"
     )
     if options.stream:
-        result["streamed"] = [streamed(size, packed) for size, packed in _STREAMS]
+        result["streamed"] = [streamed_apart(size, packed) for size, packed in _STREAMS]
         for row in result["streamed"]:
             print(_streamed_line(row), flush=True)
     out = ROOT / "out"
