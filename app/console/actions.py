@@ -33,7 +33,7 @@ class Action:
 def _lane(_services: AdminServices, name: str) -> Lane:
     if name not in LANES:
         raise Problem(404, "queue-unknown", f"no queue {name!r}")
-    return cast(Lane, name)
+    return name
 
 
 def _retry(services: AdminServices, job_id: str) -> None:
@@ -42,7 +42,7 @@ def _retry(services: AdminServices, job_id: str) -> None:
 
 
 def _resume_lane(services: AdminServices, lane: str) -> None:
-    services.engine.schedule.resume_lane(lane)
+    services.engine.schedule.resume_lane(cast(Lane, lane))
     services.engine.wake_all(recount=True)
 
 
@@ -75,7 +75,8 @@ ACTIONS: Mapping[tuple[str, str], Action] = {
         lambda s, one: s.batches.cancel(one, s.engine), "The batch is cancelled.",
     ),
     ("queues", "pause"): Action(
-        "queue.pause", Role.operate, _lane, lambda s, one: s.engine.schedule.pause_lane(one),
+        "queue.pause", Role.operate, _lane,
+        lambda s, one: s.engine.schedule.pause_lane(cast(Lane, one)),
         "The queue is paused; what runs goes on.",
     ),
     ("queues", "resume"): Action(
