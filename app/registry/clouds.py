@@ -57,7 +57,8 @@ class Ecr:
         """Return the credential and its life in seconds. Raises ``Unauthorized``."""
         from botocore.exceptions import BotoCoreError, ClientError
 
-        client = self._boto3.client("ecr", region_name=self._region)
+        # The module's default session is shared between threads and keeps old credentials.
+        client = self._boto3.session.Session().client("ecr", region_name=self._region)
         arguments = {"registryIds": [self._account]} if self._account else {}
         try:
             answer = client.get_authorization_token(**arguments)["authorizationData"][0]

@@ -23,7 +23,7 @@ class AwsKmsKey:
     ) -> None:
         """Nothing is contacted yet."""
         self._key, self._chain = key, chain
-        self._client: Any = boto3.client(
+        self._client: Any = boto3.session.Session().client(
             "kms",
             region_name=options.get("region"),
             endpoint_url=options.get("endpoint"),
