@@ -112,12 +112,11 @@ def timed(work: Callable[[], object]) -> float:
     return time.perf_counter() - started
 
 
-def measure(folder: Path, name: str, rounds: int) -> dict[str, Any]:
-    """Run everything and return medians."""
-    tar = layer(ROOT / ".cache" / "bench", name)
+def measure(folder: Path, tar: Path, rounds: int) -> dict[str, Any]:
+    """Run everything on a layer (``tar`` and beside it ``tar``.gz) and return medians."""
     with node_stand(folder) as stand:
         packed = PackedLayer(
-            tar.with_name(f"{name}.tar.gz").read_bytes(),
+            tar.with_name(f"{tar.name}.gz").read_bytes(),
             "gzip",
             DiffID(Digest.of(tar.read_bytes())),
         )
@@ -142,7 +141,7 @@ def measure(folder: Path, name: str, rounds: int) -> dict[str, Any]:
                 samples[mode].append(way())
         size = len(packed.data)
     return {
-        "layer": name,
+        "layer": tar.stem,
         "compressed_bytes": size,
         "tar_bytes": tar.stat().st_size,
         "rounds": rounds,
@@ -199,8 +198,9 @@ def main() -> None:
     parser.add_argument("--layer", default="minbase")
     parser.add_argument("--out", type=Path, default=ROOT / "out")
     arguments = parser.parse_args()
+    tar = layer(ROOT / ".cache" / "bench", arguments.layer)
     with tempfile.TemporaryDirectory(prefix="bench-node-") as folder:
-        result = measure(Path(folder), arguments.layer, arguments.rounds)
+        result = measure(Path(folder), tar, arguments.rounds)
     arguments.out.mkdir(parents=True, exist_ok=True)
     (arguments.out / "bench-node.json").write_text(json.dumps(result, indent=1) + "\n")
     plot(result, arguments.out / "bench-node.png")
