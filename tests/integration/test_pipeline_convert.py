@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -10,12 +11,14 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
+from app.registry.coordination import LocalCoordination
 from app.registry.protocols import Registry
 from tests.support.certificates import identity
 from tests.support.images import PushedImage, layer_tar, push_attestation, push_image, push_index
 from tests.support.pipeline import BUNDLE
 from tests.support.registries import RunningRegistry, docker_registry
 from tests.support.tarmaker import END, header, padded
+from tests.support.tools import require
 from workers.cli.commands import main
 
 pytestmark = pytest.mark.real
@@ -111,6 +114,51 @@ def test_to_a_layout_and_from_it(
     assert [facts["root_hash"] for facts in referrer["layers"].values()] == [
         layer["root_hash"] for layer in line["layers"]
     ]
+
+
+def test_to_a_tar_and_from_it(
+    server: RunningRegistry, registry: Registry, key: list[str], tmp_path: Path
+) -> None:
+    image = image_of(registry, "cli/tar", 20, 21)
+    tar = tmp_path / "image.tar"
+    (line,) = run(tmp_path, "convert", f"{server.host}/cli/tar:1", "--to-layout", str(tar), *key)
+    assert line["state"] == "attached"
+    for place in (f"oci-archive:{tar}:1", f"oci:{tar}:1"):
+        (again,) = run(tmp_path, "convert", place, *key)
+        assert again["state"] == "present"
+        verified = CliRunner().invoke(main, ["verify", place, "--ca", key[-1], "--deep"])
+        assert verified.exit_code == 0, verified.output
+    inspected = subprocess.run(
+        [require("skopeo"), "inspect", f"oci-archive:{tar}:1"],
+        capture_output=True,
+        check=True,
+        timeout=60,
+    )
+    layers = json.loads(inspected.stdout)["Layers"]
+    assert layers == [layer.digest for layer in image.layers]
+    target = f"{server.host}/cli/from-tar:1"
+    copied = CliRunner().invoke(main, ["copy", f"oci-archive:{tar}:1", target])
+    assert copied.exit_code == 0, copied.output
+    (bundle,) = registry.list_referrers("cli/from-tar", image.digest)
+    assert bundle.digest == line["bundles"][0]["digest"]
+
+
+def test_processes_with_one_state_folder_attach_one_after_another(
+    server: RunningRegistry,
+    registry: Registry,
+    key: list[str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    image = image_of(registry, "cli/locked", 22)
+    monkeypatch.setattr("app.registry.coordination.LOCK_WAIT", 0.2)
+    other = LocalCoordination(tmp_path / "state" / "locks")
+    reference = f"{server.host}/cli/locked:1"
+    with other.exclusive(f"bundle:named:cli/locked:{image.digest}"):
+        run(tmp_path, "convert", reference, *key, status=4)
+    assert registry.list_referrers("cli/locked", image.digest) == []
+    (line,) = run(tmp_path, "convert", reference, *key)
+    assert line["state"] == "attached"
 
 
 def test_a_lossy_image_is_skipped_and_an_unsigned_one_refused(

@@ -24,8 +24,8 @@ _PROFILES = (
 @click.option("--dry-run", is_flag=True, help="Build and compute everything; publish nothing.")
 @click.option(
     "--to-layout",
-    metavar="DIR",
-    help="Copy the image to an OCI layout and attach there, instead of to the registry.",
+    metavar="DIR|FILE.tar",
+    help="Copy the image to an OCI layout, a folder or a tar, and attach there.",
 )
 @click.option(
     "--profile", "profiles", multiple=True, type=click.Choice(_PROFILES),
@@ -57,7 +57,8 @@ _PROFILES = (
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object a line and image.")
 @reported
 def command(reference: str, as_json: bool, **options: Any) -> None:
-    """Convert every image below REFERENCE (host/repository:tag or oci:DIR[:tag]).
+    """Convert every image below REFERENCE (host/repository:tag,
+    oci:DIR[:tag] or oci-archive:FILE[:tag]).
 
     Needs neither broker nor service. Layers are signed with --key, or with the
     signer that the configuration file binds to the repository; the profile
@@ -98,10 +99,11 @@ def _outcomes(reference: str, options: dict[str, Any], watcher: Any) -> Any:
     config = _with_key(configuration(options["config"]), options["key"], options["certificate"])
     state: Path = options["state"]
     state.mkdir(parents=True, exist_ok=True)
-    source = open_place(reference, config, plain_http=options["plain_http"])
+    locks = state / "locks"
+    source = open_place(reference, config, plain_http=options["plain_http"], locks=locks)
     target = source
     if options["to_layout"]:
-        target = open_place(f"oci:{options['to_layout']}", config, create=True)
+        target = open_place(f"oci:{options['to_layout']}", config, create=True, locks=locks)
     conversion = InlineConversion(
         Repository(source.registry, source.repository),
         Repository(target.registry, target.repository),
@@ -120,8 +122,10 @@ def _outcomes(reference: str, options: dict[str, Any], watcher: Any) -> Any:
     try:
         yield from conversion.run(source.target)
     finally:
-        source.registry.close()
-        target.registry.close()
+        try:
+            target.registry.close()
+        finally:
+            source.registry.close()
 
 
 def _with_key(config: ServiceConfig, key: str | None, certificate: str | None) -> ServiceConfig:

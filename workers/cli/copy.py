@@ -27,9 +27,9 @@ def command(
 ) -> None:
     """Copy SOURCE with its bundles and other referrers to DESTINATION.
 
-    Both are host/repository:tag or an OCI image layout oci:DIR:tag. Digests stay
-    the same, so bundles and signatures stay valid. What is there already is not
-    transferred again; the tag is written last.
+    Both are host/repository:tag or an OCI image layout, oci:DIR:tag or
+    oci-archive:FILE:tag. Digests stay the same, so bundles and signatures stay
+    valid. What is there already is not transferred again; the tag is written last.
     """
     from workers.cli.opening import configuration, open_place
     from workers.publication.copying import Copier

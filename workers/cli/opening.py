@@ -1,4 +1,7 @@
-"""Opening what commands name: ``host/repository:tag`` or an OCI image layout ``oci:DIR[:tag]``.
+"""Opening what commands name: ``host/repository:tag``, or an OCI image layout.
+
+A layout is a folder, ``oci:DIR[:tag]``, or a tar file, ``oci-archive:FILE[:tag]``; ``oci:`` means
+the latter too where a file is named, or a name that ends in ``.tar``.
 
 A registry that the configuration file knows is opened as configured; any other as its reference
 says, with the credentials of the Docker configuration.
@@ -13,6 +16,7 @@ from app.config.file import load_config
 from app.config.model import CredentialsConfig, RegistryConfig, ServiceConfig
 from app.errors import ConfigurationError
 from app.oci.reference import Reference, check_tag
+from app.registry.archive import ArchiveRegistry
 from app.registry.coordination import LocalCoordination
 from app.registry.factory import open_registry
 from app.registry.layout import LayoutRegistry
@@ -41,17 +45,20 @@ def open_place(
     *,
     plain_http: bool = False,
     create: bool = False,
+    locks: Path | None = None,
 ) -> Place:
     """Open what a reference names; raises ``ConfigurationError`` for one that cannot be read.
 
-    ``create`` makes an OCI layout where there is none.
+    ``create`` makes an OCI layout where there is none. ``locks`` is a folder that processes share
+    which attach to one subject, so that one waits for the other.
     """
-    coordination = LocalCoordination()
-    if text.startswith("oci:"):
-        folder, target = _layout(text[4:])
-        if not create and not (folder / "oci-layout").exists():
-            raise ConfigurationError(f"{folder} is not an OCI image layout")
-        return Place(LayoutRegistry(folder, create=create), "layout", target, coordination)
+    coordination = LocalCoordination(locks)
+    scheme, _, rest = text.partition(":")
+    if scheme in ("oci", "oci-archive"):
+        path, target = _layout(rest)
+        archive = scheme == "oci-archive" or path.is_file() or path.suffix == ".tar"
+        layout = _open_layout(path, archive=archive, create=create)
+        return Place(layout, "layout", target, coordination)
     try:
         reference = Reference.parse(text)
     except ValueError as error:
@@ -59,6 +66,16 @@ def open_place(
     known = next((r for r in config.registries if r.reference_host == reference.registry), None)
     registry = open_registry(known or _ad_hoc(reference.registry, plain_http), coordination)
     return Place(registry, reference.repository, reference.target, coordination)
+
+
+def _open_layout(path: Path, *, archive: bool, create: bool) -> Registry:
+    if archive:
+        if not create and not path.is_file():
+            raise ConfigurationError(f"there is no file {path}")
+        return ArchiveRegistry(path, create=create)
+    if not create and not (path / "oci-layout").exists():
+        raise ConfigurationError(f"{path} is not an OCI image layout")
+    return LayoutRegistry(path, create=create)
 
 
 def _layout(rest: str) -> tuple[Path, str]:

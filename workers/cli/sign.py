@@ -200,7 +200,12 @@ def _push(folder: Path, options: dict[str, Any]) -> list[dict[str, str]]:
         check_combination(profiles, padding=layer.padding, signed=True)
         imported[digest] = import_signature(layer, folder, chain, embed=options["embed"])
         _check_content(layer, *content_of(layer, folder))
-    place = open_place(prepared.reference, config, plain_http=options["plain_http"])
+    place = open_place(
+        prepared.reference,
+        config,
+        plain_http=options["plain_http"],
+        locks=options["state"] / "locks",
+    )
     with closing(place.registry):
         return [
             line

@@ -48,7 +48,8 @@ _PROFILES = (
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 @reported
 def command(reference: str, as_json: bool, **options: Any) -> None:
-    """Verify the bundles of every image below REFERENCE (host/repository:tag or oci:DIR:tag).
+    """Verify the bundles of every image below REFERENCE (host/repository:tag,
+    oci:DIR:tag or oci-archive:FILE:tag).
 
     \b
     Checks that bundles are complete, that every digest, UUID and root hash fits,
