@@ -21,7 +21,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
@@ -101,7 +101,6 @@ class _Chaos:
         self._sent.set()
         breaker.join()
         self._proxy.arm(None)
-        self._revive()
 
     def _push_rest(self) -> None:
         self._push(self._plan.images, self._plan.kills * self._plan.pause / self._plan.images)
@@ -164,7 +163,7 @@ class _Chaos:
         while self._killed < self._plan.kills:
             count = self._killed
             time.sleep(self._plan.pause * self._random.uniform(0.5, 1.5))
-            self._revive()
+            self.revive()
             worker = self._random.choice(self._service.workers)
             # A whole worker now and then; starting one again takes a while.
             if self._random.random() < 0.15:
@@ -193,7 +192,11 @@ class _Chaos:
                 self._random.choice(children).kill()
                 self._figures.child_kills += 1
 
-    def _revive(self) -> None:
+    def revive(self) -> None:
+        """Start again what has exited, as a deployment's supervisor does all the time.
+
+        A worker may exit seconds after Redis was killed: kombu cannot always reconnect.
+        """
         for number, worker in enumerate(list(self._service.workers)):
             if worker.poll() is not None:
                 self._service.workers.remove(worker)
@@ -226,7 +229,7 @@ def run(folder: Path, plan: Plan) -> Figures:
         chaos = _Chaos(service, holder[0], plan, figures)
         chaos.run()
         resting = time.monotonic()
-        _rest(service, plan.patience)
+        _rest(service, plan.patience, chaos.revive)
         figures.settle_seconds = round(time.monotonic() - resting, 1)
         expected = Expected(chaos.images, chaos.ids)
         figures.problems = list(checked(service, expected, folder))
@@ -240,10 +243,11 @@ def run(folder: Path, plan: Plan) -> Figures:
     return figures
 
 
-def _rest(service: Pipeline, patience: float) -> None:
+def _rest(service: Pipeline, patience: float, revive: Callable[[], None]) -> None:
     deadline = time.monotonic() + patience
     calm = 0
     while calm < 6 and time.monotonic() < deadline:
+        revive()
         with suppress(VerilayerError):
             calm = calm + 1 if service.idle() else 0
         time.sleep(0.25)
