@@ -44,7 +44,7 @@ def without_notifications(service: Pipeline) -> Iterator[Registry]:
     """A second door to the registry's storage, which tells nobody what is pushed through it."""
     root = service.server.root
     document = yaml.safe_load((root / "config.yml").read_text())
-    del document["notifications"]
+    del document["notifications"], document["http"]["debug"]
     port = free_port()
     document["http"]["addr"] = f"127.0.0.1:{port}"
     silent = root / f"silent-{port}.yml"

@@ -116,15 +116,22 @@ class Pipeline:
         )
 
     def wait_idle(self, seconds: float = 60.0, at_least: int = 1) -> None:
-        """Wait until everything accepted has an outcome; ``at_least`` events must be in."""
-        self.wait(
-            lambda: self.engine.events.counts().accepted >= at_least and self.idle(),
-            seconds,
-            "the service does not come to rest",
-        )
-        # Our own pushes' events arrive a moment later: they too must be settled.
-        time.sleep(0.5)
-        self.wait(self.idle, seconds, "the service does not come to rest again")
+        """Wait until everything pushed is told, and everything told has an outcome.
+
+        ``at_least`` events must be in. What a job attaches is a push too, and its notification is
+        told a moment later: the registry's own count says when none is on its way.
+        """
+        quiet = 0
+
+        def rests() -> bool:
+            nonlocal quiet
+            told = self.server.undelivered() == 0
+            settled = self.engine.events.counts().accepted >= at_least and self.idle()
+            # Between a push's answer and the registry's queue lies one of its channels.
+            quiet = quiet + 1 if told and settled else 0
+            return quiet > 3
+
+        self.wait(rests, seconds, "the service does not come to rest")
 
     def wait(self, condition: Callable[[], bool], seconds: float, what: str) -> None:
         """Poll; fail with the worker's log."""

@@ -49,6 +49,15 @@ class RunningRegistry:
     flavour: Flavour
     root: Path
     auth: Literal["none", "htpasswd", "token"] = "none"
+    debug: str | None = None
+
+    def undelivered(self) -> int:
+        """Return how many notifications wait for an answer, as the server itself counts them."""
+        if self.debug is None:
+            return 0
+        found = httpx.get(f"{self.debug}/debug/vars", timeout=5, trust_env=False).json()
+        endpoints: list[dict[str, Any]] = found["registry"]["notifications"]["endpoints"] or []
+        return sum(int(one["Metrics"]["Pending"]) for one in endpoints)
 
     @property
     def host(self) -> str:
@@ -109,7 +118,11 @@ def docker_registry(
     scheme = "http" if tls is None else "https"
     if tls is not None:
         document["http"]["tls"] = {"certificate": str(tls[0]), "key": str(tls[1])}
+    debug = None
     if notify:
+        if flavour == "debian":
+            debug = f"127.0.0.1:{free_port()}"
+            document["http"]["debug"] = {"addr": debug}
         headers = {name: [value] for name, value in (notify_headers or {}).items()}
         document["notifications"] = {
             "endpoints": [
@@ -135,7 +148,9 @@ def docker_registry(
     kind = auth if isinstance(auth, str) else "token"
     try:
         _wait(process, f"{scheme}://127.0.0.1:{port}/v2/", root / "log")
-        yield RunningRegistry(f"{scheme}://127.0.0.1:{port}", flavour, root, kind)
+        yield RunningRegistry(
+            f"{scheme}://127.0.0.1:{port}", flavour, root, kind, debug and f"http://{debug}"
+        )
     finally:
         process.terminate()
         try:
