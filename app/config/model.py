@@ -137,6 +137,10 @@ class Defaults(ConfigModel):
     """Profile -> suffix of a tag `sha256-<hex>.<suffix>` that is set beside the referrer."""
 
 
+#: How much of a bundle is verified: what it refers to, or also what a rebuild of its layers gives.
+VerifyDepth = Literal["shallow", "deep"]
+
+
 class SweepConfig(ConfigModel):
     """The scheduled sweep, which finds what lost events left behind."""
 
@@ -144,6 +148,11 @@ class SweepConfig(ConfigModel):
     """Sweep by the clock; `verilayer sweep` works either way."""
     interval_hours: float = Field(default=24.0, gt=0)
     """Hours from the start of one sweep of a registry to the start of the next."""
+    verify: Literal["off"] | VerifyDepth = "shallow"
+    """How images found complete are verified: `shallow` reads index, tree and signatures as
+    `verilayer verify` does, `deep` also builds the layers anew. What fails is converted again."""
+    verify_every: int = Field(default=30, ge=1)
+    """Sweeps in the course of which every image is verified once; 1: each time."""
 
 
 class Inconsistent(ValueError):

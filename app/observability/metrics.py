@@ -119,8 +119,13 @@ SWEEP_LAST_SUCCESS = Gauge(
 )
 SWEEP_FINDINGS = Counter(
     "verilayer_sweep_findings_total",
-    "What sweeps found: missing, stale, broken, complete.",
+    "What sweeps found: missing, stale, broken, drifted, complete.",
     ["registry", "finding"],
+)
+DRIFT_CHECKS = Counter(
+    "verilayer_drift_checks_total",
+    "Images that sweeps verified, by depth and result: verified, drifted, failed (not checked).",
+    ["registry", "depth", "result"],
 )
 
 #: Read from Redis at scrape time (see ``app.observability.exposition``), so no process owns them.

@@ -4,18 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from app.config.model import ServiceConfig
 from app.errors import BrokerUnavailable, ConfigurationError, NotFound
 from app.jobs.connection import connect
-from app.jobs.engine import JobEngine
-from app.jobs.queue import CeleryJobQueue
 from app.oci.descriptor import Descriptor
 from app.oci.manifest import RawManifest
-from app.registry.protocols import Registry
 from app.registry.sources import BytesSource
 from tests.support.artifacts import artifact, push_image
 from tests.support.attached_bundle import attach, bundle_for, open_test_signer, signer_config
@@ -23,11 +18,9 @@ from tests.support.certificates import Identity, identity, rsa_key
 from tests.support.redis_server import RedisServer, redis_server
 from tests.support.registries import FLAVOURS, RunningRegistry, docker_registry
 from tests.support.sample_layer import SampleLayer, convert, make_tar
+from tests.support.sweep_bench import Bench
 from tests.support.webhook_service import pending_events
-from workers.signing.opening import open_authority
-from workers.sweep.opening import open_prune, open_sweep
 from workers.sweep.progress import Progress, ProgressStore
-from workers.sweep.sweep import Report, Sweep
 
 pytestmark = pytest.mark.real
 
@@ -54,47 +47,6 @@ def sample(tmp_path_factory: pytest.TempPathFactory) -> SampleLayer:
 @pytest.fixture(scope="module")
 def current() -> Identity:
     return identity("current")
-
-
-class Bench:
-    """One registry, one Redis database of its own, and what a sweep needs."""
-
-    def __init__(
-        self, server: RunningRegistry, redis: RedisServer, folder: Path, signer: Identity
-    ) -> None:
-        self.server, self.redis, self.folder = server, redis, folder
-        self.client = connect(redis.url)
-        self.client.flushdb()
-        self.registry: Registry = server.open()
-        self.engine = JobEngine.over(self.client, CeleryJobQueue.connect(redis.url))
-        self.config = self.configured(signer)
-        self.store = ProgressStore(self.client)
-
-    def configured(self, signer: Identity, **rule: Any) -> ServiceConfig:
-        registry = self.server.config()
-        named = signer_config(self.folder, signer)
-        return ServiceConfig.model_validate(
-            {
-                "registries": [registry.model_dump()],
-                "signers": [named.model_dump()],
-                "defaults": {"signer": named.name},
-                "rules": [{"name": "all", **rule}],
-            }
-        )
-
-    def sweep(self, **fields: Any) -> Sweep:
-        authority = open_authority(self.config, self.folder)
-        return open_sweep(self.config, self.registry, self.engine, authority.signer_for, **fields)
-
-    def finding(self, repository: str) -> tuple[str, str]:
-        found: list[Report] = []
-        self.sweep(dry_run=True, report=found.append).run(self.store, repositories=[repository])
-        (one,) = found
-        return one.finding.kind, one.finding.reason
-
-    def prune(self, repository: str, **fields: Any) -> list[tuple[str, str]]:
-        prune = open_prune(self.config, self.registry, self.engine, self.folder, **fields)
-        return [(each.why, each.bundle) for each in prune.run([repository])]
 
 
 @pytest.fixture

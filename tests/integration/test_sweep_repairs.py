@@ -16,8 +16,10 @@ from celery import Celery
 
 from app.jobs.messages import SweepRegistries
 from app.jobs.queue import MAINTENANCE_QUEUE
-from app.jobs.requests import SweepRequests
+from app.jobs.requests import SweepRequests, Verifications
 from app.jobs.state import JobState
+from app.oci.manifest import RawManifest, encode
+from app.oci.mediatypes import OCI_MANIFEST
 from app.registry.protocols import Registry
 from app.settings import Settings
 from tests.support.images import layer_tar, push_image
@@ -93,25 +95,58 @@ def test_the_sweep_repairs_a_lost_event(service: Pipeline) -> None:
 
 
 def test_the_scheduled_sweep_does_the_same(tmp_path: Path) -> None:
-    with pipeline(tmp_path / "scheduled", sweep={"enabled": True}) as service:
+    sweeping = {"enabled": True, "verify_every": 1, "interval_hours": 1e-6}
+    with pipeline(tmp_path / "scheduled", sweep=sweeping) as service:
         scheduled_sweep_repairs(service)
+        scheduled_sweep_notices_drift(service)
 
 
-def scheduled_sweep_repairs(service: Pipeline) -> None:
-    with without_notifications(service) as silent:
-        image = push_image(silent, "lost/two", [layer_tar(403)], tag="1.4")
+def sweep_now(service: Pipeline) -> None:
+    """Send what the clock sends."""
     sender = Celery("test", broker=service.redis.url, set_as_current=False)
     sender.send_task(
         SweepRegistries.task_name,
         args=[SweepRegistries().model_dump(mode="json")],
         queue=MAINTENANCE_QUEUE,
     )
+
+
+def scheduled_sweep_repairs(service: Pipeline) -> None:
+    with without_notifications(service) as silent:
+        layers = [layer_tar(403), layer_tar(404)]
+        image = push_image(silent, "lost/two", layers, tag="1.4")
+    sweep_now(service)
     service.wait(
         lambda: len(service.bundles("lost/two", image.digest)) == 1,
         60,
         "the sweep repairs nothing",
     )
     service.wait_idle()
+
+
+def scheduled_sweep_notices_drift(service: Pipeline) -> None:
+    """A bundle whose manifest, blobs and signatures are in order, but with exchanged indexes."""
+    (job,) = service.jobs("lost/two")
+    (ours,) = service.bundles("lost/two", job.digest)
+    document = json.loads(service.registry.fetch_manifest("lost/two", ours.digest).data)
+    one, two = (entry for entry in document["layers"] if "metadata" in entry["mediaType"])
+    for field in ("digest", "size"):
+        one[field], two[field] = two[field], one[field]
+    with without_notifications(service) as silent:
+        silent.detach("lost/two", job.digest, ours.digest)
+        silent.attach("lost/two", RawManifest(OCI_MANIFEST, encode(document)))
+    assert [bundle.digest for bundle in service.bundles("lost/two", job.digest)] != [ours.digest]
+    sweep_now(service)
+    service.wait(
+        lambda: (
+            [bundle.digest for bundle in service.bundles("lost/two", job.digest)] == [ours.digest]
+        ),
+        60,
+        "the sweep does not notice",
+    )
+    record = Verifications(service.engine.redis).latest("main", "lost/two", job.digest)
+    assert record is not None
+    assert (record.state, record.actor) == ("done", "sweep")
 
 
 def test_a_registry_that_is_away_is_left_alone_for_a_while(

@@ -1,4 +1,4 @@
-"""``verilayer sweep``: find images whose bundles are missing, stale or broken, and queue them."""
+"""``verilayer sweep``: find images whose bundles are missing or not as they must be; queue them."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import click
 from workers.cli.exits import FAILED, reported
 
 if TYPE_CHECKING:
+    from app.config.model import VerifyDepth
     from workers.sweep.progress import Progress
     from workers.sweep.sweep import Report
 
@@ -22,6 +23,12 @@ if TYPE_CHECKING:
 )
 @click.option("--dry-run", is_flag=True, help="Only look and count; queue nothing.")
 @click.option("--restart", is_flag=True, help="Begin anew instead of going on where it stopped.")
+@click.option(
+    "--verify",
+    "depth",
+    type=click.Choice(["shallow", "deep"]),
+    help="Verify every image found complete as `verilayer verify` does; deep: build it anew.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object a line.")
 @reported
 def command(
@@ -29,6 +36,7 @@ def command(
     repositories: tuple[str, ...],
     dry_run: bool,
     restart: bool,
+    depth: VerifyDepth | None,
     as_json: bool,
 ) -> None:
     """Walk registries (all configured ones by default) and queue what needs converting.
@@ -40,11 +48,13 @@ def command(
     from app.jobs.connection import connect
     from app.jobs.engine import JobEngine
     from app.jobs.queue import CeleryJobQueue
+    from app.jobs.requests import Verifications
     from app.registry.coordination import RedisCoordination
     from app.registry.factory import open_registry
     from app.settings import Settings
+    from workers.conversion.spool import Spool
     from workers.signing.opening import open_authority
-    from workers.sweep.opening import chosen_registries, open_sweep
+    from workers.sweep.opening import chosen_registries, open_drift_check, open_sweep
     from workers.sweep.progress import ProgressStore
 
     settings = Settings()
@@ -53,12 +63,15 @@ def command(
     broker = (settings.broker_url or settings.redis_url).get_secret_value()
     engine = JobEngine.over(redis, CeleryJobQueue.connect(broker))
     authority = open_authority(config, settings.state_dir)
+    spool = Spool(settings.spool_dir or settings.state_dir / "spool", settings.spool_max_bytes)
+    records = None if dry_run else Verifications(redis)
     failed = 0
     for each in chosen_registries(config, registries):
         registry = open_registry(each, RedisCoordination(redis))
         try:
+            drift = depth and open_drift_check(config, registry, spool, records, depth=depth)
             sweep = open_sweep(
-                config, registry, engine, authority.signer_for,
+                config, registry, engine, authority.signer_for, drift=drift or None,
                 dry_run=dry_run, report=lambda found: _report(found, as_json),
             )  # fmt: skip
             progress = sweep.run(ProgressStore(redis), repositories=repositories, restart=restart)

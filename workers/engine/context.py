@@ -55,6 +55,8 @@ class WorkerContext:
         self.engine = JobEngine.over(redis, queue, timing)
         self.coordination: Coordination = RedisCoordination(redis)
         self.spool = Spool(settings.spool_dir or state / "spool", settings.spool_max_bytes)
+        #: Seconds after which a task is stopped.
+        self.task_seconds = settings.task_time_limit
         self._state = state
         self._live = Live(settings.config_file, self._load)
         self._lock = threading.Lock()

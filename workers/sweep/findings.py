@@ -2,12 +2,12 @@
 
 Judges by what the registry holds: manifests, the presence of blobs, the signatures. The builder's
 version stands in ``verilayer`` bundles; for other formats it is what the ledger remembers. Indexes
-and trees are not downloaded: ``verilayer verify`` does that.
+and trees are not downloaded: ``drift`` does that for a share of the images.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -18,6 +18,7 @@ from app.oci.digest import Digest
 from app.oci.images import Found
 from app.oci.manifest import Manifest, RawManifest, parse_manifest
 from app.registry.protocols import Registry
+from workers.artifacts.compose import layer_manifest
 from workers.artifacts.profiles import PROFILES, Content, ManifestShape
 from workers.artifacts.reading import ClaimedBundle, ClaimedLayer, profiles_of, read_bundle
 from workers.formats.errors import FormatError
@@ -25,9 +26,9 @@ from workers.formats.pkcs7.acceptance import kernel_findings, signed_by
 from workers.formats.pkcs7.decode import parse
 from workers.signing.certificates import CertificateChain
 
-Kind = Literal["complete", "missing", "stale", "broken"]
+Kind = Literal["complete", "missing", "stale", "broken", "drifted"]
 #: Worst first: what is said of an image with several profiles.
-_ORDER: Sequence[Kind] = ("broken", "missing", "stale", "complete")
+_ORDER: Sequence[Kind] = ("drifted", "broken", "missing", "stale", "complete")
 
 #: No signature is larger, in bytes; registries may hold anything.
 MAX_SIGNATURE_BYTES = 64 << 10
@@ -54,6 +55,17 @@ class Expectation:
 
 
 @dataclass(frozen=True, slots=True)
+class Subject:
+    """What bundles of one shape refer to, and the layers that they must cover."""
+
+    digest: Digest
+    shape: ManifestShape
+    layers: frozenset[Digest]
+    #: The layer, where the subject is a layer's manifest.
+    about: Digest | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Attached:
     """A bundle's manifest as found in the registry."""
 
@@ -65,10 +77,8 @@ def examine(registry: Registry, repository: str, image: Found, expected: Expecta
     """Return the worst finding over all expected profiles. Raises ``RegistryError``."""
     worst = Finding("complete", "as we would publish it today")
     for name in expected.profiles:
-        for shape in PROFILES[name].manifests:
-            if shape.subject != "image":
-                continue
-            found = _examine_shape(registry, repository, image, expected, name, shape)
+        for subject in subjects(image, name):
+            found = _examine_subject(registry, repository, subject, expected, name)
             if _ORDER.index(found.kind) < _ORDER.index(worst.kind):
                 worst = Finding(found.kind, f"{name}: {found.reason}")
     if worst.kind == "complete" and expected.known_version not in (None, expected.builder_version):
@@ -92,22 +102,37 @@ def attached(
     return found
 
 
-def _examine_shape(
+def subjects(image: Found, name: ProfileName) -> Iterator[Subject]:
+    """Yield what manifests of a profile refer to: the image, or each layer's own manifest."""
+    layers = {layer.digest: layer for layer in image.parsed.layers}
+    for shape in PROFILES[name].manifests:
+        if shape.subject == "image":
+            yield Subject(image.manifest.digest, shape, frozenset(layers))
+        elif shape.subject == "layer-manifest":
+            for digest, layer in layers.items():
+                own = layer_manifest(layer).digest
+                yield Subject(own, shape, frozenset({digest}), about=digest)
+
+
+def _examine_subject(
     registry: Registry,
     repository: str,
-    image: Found,
+    subject: Subject,
     expected: Expectation,
     name: ProfileName,
-    shape: ManifestShape,
 ) -> Finding:
-    listed = registry.list_referrers(repository, image.manifest.digest, shape.artifact_type)
-    every = attached(registry, repository, image.manifest.digest, shape.artifact_type)
+    shape = subject.shape
+    what = (
+        shape.role if subject.about is None else f"{shape.role} manifest of layer {subject.about}"
+    )
+    listed = registry.list_referrers(repository, subject.digest, shape.artifact_type)
+    every = attached(registry, repository, subject.digest, shape.artifact_type)
     ours = [each for each in every if name in profiles_of(each.manifest)[:1]]
     if not ours:
-        return Finding("broken" if listed else "missing", "no bundle" if not listed else "unread")
+        return Finding("broken", f"unread {what}") if listed else Finding("missing", f"no {what}")
     if PROFILES[name].single and len(listed) > 1:
-        return Finding("broken", f"{len(listed)} bundles where readers accept one")
-    results = [examine_one(registry, repository, image, expected, name, b) for b in ours]
+        return Finding("broken", f"{len(listed)} {what}s where readers accept one")
+    results = [examine_one(registry, repository, subject, expected, name, b) for b in ours]
     # One good bundle is enough where several may stand beside each other.
     return min(results, key=lambda found: -_ORDER.index(found.kind))
 
@@ -115,14 +140,14 @@ def _examine_shape(
 def examine_one(
     registry: Registry,
     repository: str,
-    image: Found,
+    subject: Subject,
     expected: Expectation,
     name: ProfileName,
     bundle: Attached,
 ) -> Finding:
     """Judge one bundle under one profile."""
-    claimed = read_bundle(bundle.manifest, name)
-    wanted = {layer.digest for layer in image.parsed.layers}
+    claimed = read_bundle(bundle.manifest, name, about=subject.about)
+    wanted = subject.layers
     parts = _parts(claimed.shape, signed=expected.chain is not None or PROFILES[name].signed)
     problem = _incomplete(claimed, wanted, parts)
     if problem is None:
@@ -143,7 +168,9 @@ def _parts(shape: ManifestShape, *, signed: bool) -> list[Content]:
     return [part.content for part in shape.parts if part.content not in optional]
 
 
-def _incomplete(claimed: ClaimedBundle, wanted: set[Digest], parts: list[Content]) -> str | None:
+def _incomplete(
+    claimed: ClaimedBundle, wanted: Collection[Digest], parts: list[Content]
+) -> str | None:
     for digest in sorted(wanted):
         layer = claimed.layers.get(digest)
         if layer is None:

@@ -5,18 +5,21 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
-from app.config.model import RegistryConfig, ServiceConfig
+from app.config.model import RegistryConfig, ServiceConfig, VerifyDepth
 from app.errors import ConfigurationError
 from app.jobs.engine import JobEngine
 from app.jobs.intake import RedisIntake
 from app.jobs.ledger import Ledger
 from app.jobs.records import JobKey
+from app.jobs.requests import Verifications
 from app.jobs.state import JobState
 from app.oci.digest import Digest
 from app.registry.protocols import Registry
+from workers.conversion.spool import Spool
 from workers.signing.certificates import CertificateChain
 from workers.signing.opening import open_authority, open_signer
 from workers.signing.signer import RootHashSigner
+from workers.sweep.drift import PATIENCE, DriftCheck
 from workers.sweep.prune import Prune, Remembered
 from workers.sweep.sweep import Binding, Memory, Past, Report, Sweep
 
@@ -39,12 +42,14 @@ def open_sweep(
     engine: JobEngine,
     signer_for: SignerFor,
     *,
+    drift: DriftCheck | None = None,
     dry_run: bool = False,
     report: Callable[[Report], None] = lambda _report: None,
 ) -> Sweep:
     """Return the sweep of an open registry.
 
     ``signer_for`` is ``SigningAuthority.signer_for``; only the signer's certificate is used.
+    ``drift`` is ``open_drift_check``, or None where nothing is to be verified.
     """
     return Sweep(
         config=config,
@@ -54,8 +59,33 @@ def open_sweep(
         binding=_certificates(signer_for),
         memory=memory(engine.ledger),
         waiting=engine.events.due,
+        drift=drift,
         dry_run=dry_run,
         report=report,
+    )
+
+
+def open_drift_check(
+    config: ServiceConfig,
+    registry: Registry,
+    spool: Spool,
+    records: Verifications | None,
+    *,
+    depth: VerifyDepth | None = None,
+    patience: float = PATIENCE,
+) -> DriftCheck | None:
+    """Return what the configuration asks for; with ``depth``, a check of every image."""
+    wanted = depth or config.sweep.verify
+    if wanted == "off":
+        return None
+    return DriftCheck(
+        registry,
+        wanted,
+        every=1 if depth else config.sweep.verify_every,
+        build=config.build,
+        spool=spool,
+        records=records,
+        patience=patience,
     )
 
 

@@ -17,8 +17,8 @@ from app.errors import ConfigurationError
 from app.jobs.keys import key
 from app.jobs.scripts import broker_errors
 
-#: Seconds after which a silent runner is taken for dead; one image takes far less.
-LEASE = 600
+#: Seconds after which a silent runner is taken for dead; one image takes less, its check included.
+LEASE = 1800
 
 _RELEASE = "if redis.call('GET', KEYS[1]) == ARGV[1] then redis.call('DEL', KEYS[1]) end"
 
@@ -42,6 +42,8 @@ class Progress(BaseModel):
     counts: dict[str, int] = {}
     #: Whether the registry's configuration or the rules changed is told by this.
     fingerprint: str = ""
+    #: How many sweeps of the whole registry there were before.
+    number: int = 0
 
     def counted(self, name: str, count: int = 1) -> Self:
         """Return it with ``count`` more of something."""

@@ -28,7 +28,15 @@ from workers.formats.errors import FormatError
 from workers.formats.pkcs7.acceptance import signed_by
 from workers.formats.pkcs7.decode import parse
 from workers.signing.certificates import CertificateChain
-from workers.sweep.findings import MAX_SIGNATURE_BYTES, Attached, Expectation, attached, examine_one
+from workers.sweep.findings import (
+    MAX_SIGNATURE_BYTES,
+    Attached,
+    Expectation,
+    Subject,
+    attached,
+    examine_one,
+    subjects,
+)
 from workers.sweep.sweep import Binding
 
 #: Tags are cut at 64 characters, so only a sha256 subject can be told from one.
@@ -114,42 +122,39 @@ class Prune:
         for image in images:
             done.add(image.manifest.digest)
             for name, profile in PROFILES.items():
-                for shape in profile.manifests:
-                    if shape.subject == "image" and (profile.single or profile.dated):
-                        yield from self._rivals(
-                            repository, tag, image, name, shape.artifact_type, ours
-                        )
+                if profile.single or profile.dated:
+                    for subject in subjects(image, name):
+                        yield from self._rivals(repository, tag, subject, name, ours)
 
     def _rivals(
         self,
         repository: str,
         tag: str,
-        image: Found,
+        subject: Subject,
         name: ProfileName,
-        artifact_type: str,
         ours: dict[Digest, Remembered],
     ) -> Iterator[Pruned]:
-        subject = image.manifest.digest
+        artifact_type = subject.shape.artifact_type
         found = [
             each
-            for each in attached(self.registry, repository, subject, artifact_type)
+            for each in attached(self.registry, repository, subject.digest, artifact_type)
             if name in profiles_of(each.manifest)[:1]
             and self._is_ours(repository, each, name, ours)
         ]
         if len(found) < 2:
             return
-        kept = max(found, key=lambda each: self._rank(repository, tag, image, each, name, ours))
+        kept = max(found, key=lambda each: self._rank(repository, tag, subject, each, name, ours))
         for each in found:
             if each is not kept:
                 yield self._remove(
-                    Pruned(repository, subject, each.raw.digest, artifact_type, "superseded")
+                    Pruned(repository, subject.digest, each.raw.digest, artifact_type, "superseded")
                 )
 
     def _rank(
         self,
         repository: str,
         tag: str,
-        image: Found,
+        subject: Subject,
         bundle: Attached,
         name: ProfileName,
         ours: dict[Digest, Remembered],
@@ -160,7 +165,7 @@ class Prune:
             chain=self.binding(self.registry.id, repository, tag),
             builder_version=self.config.build.builder_version,
         )
-        finding = examine_one(self.registry, repository, image, expected, name, bundle)
+        finding = examine_one(self.registry, repository, subject, expected, name, bundle)
         whole = finding.kind == "complete"
         created = (bundle.manifest.annotations or {}).get("org.opencontainers.image.created", "")
         return whole, bundle.raw.digest in ours, created, bundle.raw.digest

@@ -6,9 +6,10 @@ import structlog
 
 from app.config.model import RegistryConfig
 from app.errors import ConfigurationError, RegistryError
-from app.jobs.requests import SweepRequests
+from app.jobs.requests import SweepRequests, Verifications
 from workers.engine.context import WorkerContext
-from workers.sweep.opening import open_sweep
+from workers.sweep.drift import PATIENCE
+from workers.sweep.opening import open_drift_check, open_sweep
 from workers.sweep.progress import Progress, ProgressStore, SweepRunning
 
 log = structlog.get_logger(__name__)
@@ -47,8 +48,17 @@ def _due(context: WorkerContext, registry: RegistryConfig) -> bool:
 
 def _slice(context: WorkerContext, registry: RegistryConfig, seconds: float) -> Progress | None:
     force = context.current()
+    client = context.registry(registry)
+    drift = open_drift_check(
+        force.config,
+        client,
+        context.spool,
+        Verifications(context.engine.redis),
+        # A check that outlasts the task would be begun again for ever.
+        patience=min(PATIENCE, context.task_seconds / 2),
+    )
     sweep = open_sweep(
-        force.config, context.registry(registry), context.engine, force.authority.signer_for
+        force.config, client, context.engine, force.authority.signer_for, drift=drift
     )
     store = ProgressStore(context.engine.redis)
     try:

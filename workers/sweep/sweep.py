@@ -1,4 +1,4 @@
-"""Walks a registry and queues the images whose bundles are missing, stale or broken.
+"""Walks a registry and queues images whose bundles are missing, stale, broken or drifted.
 
 It repairs what lost events left behind, and is the backfill of a registry that was there before us.
 What it queues ranks below every push, and it waits while the intake is full, so pushes never stand
@@ -25,6 +25,7 @@ from app.registry.protocols import Registry
 from app.webhooks.events import PushEvent
 from app.webhooks.loopguard import drop_reason
 from workers.signing.certificates import CertificateChain
+from workers.sweep.drift import DriftCheck
 from workers.sweep.findings import Expectation, Finding, examine
 from workers.sweep.progress import Progress, ProgressStore
 
@@ -78,6 +79,8 @@ class Sweep:
     memory: Memory
     #: Events that wait in the intake now.
     waiting: Callable[[], int]
+    #: Verifies images found complete; None: nothing is verified.
+    drift: DriftCheck | None = None
     dry_run: bool = False
     report: Callable[[Report], None] = lambda _report: None
     now: Callable[[], float] = time.time
@@ -98,19 +101,25 @@ class Sweep:
         """
         chosen = tuple(sorted(set(repositories)))
         if self.dry_run:
-            return self._sweep(self._begin(chosen), chosen, lambda _progress: None, seconds)
+            return self._sweep(self._begin(chosen, None), chosen, lambda _progress: None, seconds)
         with store.running(self.registry.id):
-            progress = None if restart else store.load(self.registry.id)
+            last = store.load(self.registry.id)
+            progress = None if restart else last
             if progress is None or progress.finished or progress.fingerprint != self._print(chosen):
-                progress = self._begin(chosen)
+                progress = self._begin(chosen, last)
             return self._sweep(
                 progress, chosen, lambda now: store.save(self.registry.id, now), seconds
             )
 
-    def _begin(self, chosen: tuple[str, ...]) -> Progress:
+    def _begin(self, chosen: tuple[str, ...], last: Progress | None) -> Progress:
         now = self.now()
+        before = last.number if last else 0
         return Progress(
-            id=secrets.token_hex(6), started=now, updated=now, fingerprint=self._print(chosen)
+            id=secrets.token_hex(6),
+            started=now,
+            updated=now,
+            fingerprint=self._print(chosen),
+            number=before if chosen else before + 1,
         )
 
     def _print(self, chosen: tuple[str, ...]) -> str:
@@ -126,9 +135,11 @@ class Sweep:
         seconds: float | None,
     ) -> Progress:
         deadline = None if seconds is None else self.now() + seconds
+        # A counter that first appears with its first event has no increase to alert on.
+        metrics.SWEEP_FINDINGS.labels(registry=self.registry.id, finding="drifted")
         seen: set[tuple[str, Digest, str]] = set()
         for repository, tag in self._places(chosen, progress):
-            counts = self._tag(repository, tag, progress.id, seen)
+            counts = self._tag(repository, tag, progress, seen)
             for name, count in counts.items():
                 progress = progress.counted(name, count)
             progress = progress.model_copy(
@@ -171,7 +182,7 @@ class Sweep:
             ) from None
 
     def _tag(
-        self, repository: str, tag: str, batch: str, seen: set[tuple[str, Digest, str]]
+        self, repository: str, tag: str, progress: Progress, seen: set[tuple[str, Digest, str]]
     ) -> dict[str, int]:
         rule = self.config.match(self.registry.id, repository, tag)
         event = PushEvent(repository=repository, tag=tag)
@@ -185,7 +196,7 @@ class Sweep:
                     continue
                 if len(seen) < _REMEMBERED:
                     seen.add(mark)
-                kind = self._image(repository, tag, rule, image, batch)
+                kind = self._image(repository, tag, rule, image, progress)
                 counts[kind] = counts.get(kind, 0) + 1
         except NotFound:
             counts["gone"] = 1
@@ -207,7 +218,9 @@ class Sweep:
             if found.platform is None or rule.matches_platform(found.platform):
                 yield found
 
-    def _image(self, repository: str, tag: str, rule: Rule, image: Found, batch: str) -> str:
+    def _image(
+        self, repository: str, tag: str, rule: Rule, image: Found, progress: Progress
+    ) -> str:
         size = sum(layer.size for layer in image.parsed.layers)
         if rule.max_image_bytes is not None and size > rule.max_image_bytes:
             return "too-large"
@@ -224,12 +237,24 @@ class Sweep:
             builder_version=self.config.build.builder_version,
             known_version=past.builder_version,
         )
-        finding = examine(self.registry, repository, image, expected)
+        finding = self._finding(repository, image, expected, progress)
         metrics.SWEEP_FINDINGS.labels(registry=self.registry.id, finding=finding.kind).inc()
         self.report(Report(repository, tag, digest, str(image.platform or ""), finding))
         if finding.kind != "complete" and not self.dry_run:
-            self._queue(repository, tag, digest, finding, batch)
+            self._queue(repository, tag, digest, finding, progress.id)
         return finding.kind
+
+    def _finding(
+        self, repository: str, image: Found, expected: Expectation, progress: Progress
+    ) -> Finding:
+        finding = examine(self.registry, repository, image, expected)
+        digest = image.manifest.digest
+        if self.drift is None or finding.kind != "complete":
+            return finding
+        if not self.drift.due(digest, progress.number):
+            return finding
+        # What could not be verified keeps the finding: the next turn comes.
+        return self.drift.check(repository, digest, expected.profiles, expected.chain) or finding
 
     def _queue(
         self, repository: str, tag: str, digest: Digest, finding: Finding, batch: str
@@ -240,7 +265,7 @@ class Sweep:
             source="sweep",
             priority="low",
             # What is there but wrong is built and attached anew.
-            force=finding.kind in ("stale", "broken"),
+            force=finding.kind in ("stale", "broken", "drifted"),
             batch=f"sweep-{batch}",
         )
         event = PushEvent(repository=repository, tag=tag, digest=digest)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 from app.config.model import BuildConfig
@@ -36,6 +37,8 @@ class Rebuild:
     repository: str
     build: BuildConfig
     spool: Spool
+    #: Asked now and then while a layer is built; True makes it raise ``Cancelled``.
+    cancelled: Callable[[], bool] = lambda: False
     _done: dict[_Key, _Rebuilt] = field(default_factory=dict)
 
     def compare(self, plan: ImagePlan, bundle: BundleReader) -> None:
@@ -97,7 +100,7 @@ class Rebuild:
                 planned.diff_id,
                 options,
                 self.spool,
-                cancelled=lambda: False,
+                cancelled=self.cancelled,
                 progress=lambda phase, done, size: None,
             )
         except (SourceInvalid, ContentMismatch, NotFound, ValueError) as error:

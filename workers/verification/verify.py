@@ -48,6 +48,8 @@ class Options:
     expected: tuple[ProfileName, ...] = ()
     #: Refuse unsigned bundles of profiles that allow them.
     signatures_required: bool = False
+    #: Pass over bundles of other profiles than those expected.
+    only_expected: bool = False
 
 
 def verify_reference(
@@ -90,6 +92,8 @@ def _verify_image(
     report.platform, report.layers = str(plan.platform), len(plan.layers)
     readers = []
     for bundle, manifest in _bundles(registry, repository, plan):
+        if options.only_expected and bundle.profile not in options.expected:
+            continue
         report.bundles.append(bundle)
         if manifest is None:
             bundle.error("manifest", "it is listed, but cannot be read")
