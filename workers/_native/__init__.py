@@ -21,19 +21,28 @@ class Blocks(Protocol):
     def block_hashes(self, data: Buffer, salt: Buffer, out: Any, /) -> None:
         """Write sha256(salt + block) of each block of ``data``; the salt has 32 bytes."""
 
-    def block_hashes_and_stream(self, data: Buffer, salt: Buffer, out: Any, state: Any, /) -> None:
-        """Do the same, and advance ``state`` (32 bytes, SHA-256) over ``data``."""
+    def block_hashes_and_streams(
+        self, data: Buffer, salt: Buffer, out: Any, state: Any, other: Buffer, other_state: Any, /
+    ) -> None:
+        """Do the same, and advance two SHA-256 states (32 bytes each).
+
+        ``state`` goes over ``data``, ``other_state`` over ``other``, a multiple of 64 bytes. While
+        both last they go side by side, which takes hardly longer than one of them.
+        """
+
+    def compress(self, data: Buffer, state: Any, /) -> None:
+        """Advance ``state`` over ``data``, a multiple of 64 bytes."""
 
     def plain_block_hashes(self, data: Buffer, salt: Buffer, out: Any, /) -> None:
         """``block_hashes`` without special instructions."""
 
-    def plain_block_hashes_and_stream(
-        self, data: Buffer, salt: Buffer, out: Any, state: Any, /
+    def plain_block_hashes_and_streams(
+        self, data: Buffer, salt: Buffer, out: Any, state: Any, other: Buffer, other_state: Any, /
     ) -> None:
-        """``block_hashes_and_stream`` without special instructions."""
+        """``block_hashes_and_streams`` without special instructions."""
 
-    def compress(self, data: Buffer, state: Any, /) -> None:
-        """Advance ``state`` over ``data``, a multiple of 64 bytes."""
+    def plain_compress(self, data: Buffer, state: Any, /) -> None:
+        """``compress`` without special instructions."""
 
 
 def _load() -> Blocks | None:

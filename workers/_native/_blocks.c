@@ -34,6 +34,16 @@ static const uint8_t PAD[32] __attribute__((aligned(32))) = {
     [0] = 0x80, [30] = ((32 + BLOCK) * 8) >> 8, [31] = ((32 + BLOCK) * 8) & 0xff,
 };
 
+/*
+ * Another stream that advances beside the blocks, as far as it reaches: the instructions of one
+ * wait for their results while those of the other run. ``data`` moves on; ``left`` is in bytes.
+ */
+struct beside {
+    const uint8_t *data;
+    size_t left;
+    uint32_t state[8];
+};
+
 /* The j-th compression takes 32 bytes at LOW and 32 at HIGH. */
 #define LOW(block, j) ((j) == 0 ? salt : (block) + 64 * (j) - 32)
 #define HIGH(block, j) ((j) == 8 ? PAD : (block) + 64 * (j))
@@ -78,17 +88,21 @@ static void plain_compress(uint32_t h[8], const uint8_t *low, const uint8_t *hig
     for (int i = 0; i < 8; i++) h[i] += s[i];
 }
 
-static void plain_blocks(const uint8_t *data, size_t count, const uint8_t *salt, uint8_t *out,
-                         uint32_t *stream)
+static void plain_stream(const uint8_t *data, size_t size, uint32_t *state)
 {
+    for (; size; size -= 64, data += 64) plain_compress(state, data, data + 32);
+}
+
+static void plain_blocks(const uint8_t *data, size_t count, const uint8_t *salt, uint8_t *out,
+                         uint32_t *stream, struct beside *beside)
+{
+    (void)beside;
     for (; count; count--, data += BLOCK, out += DIGEST) {
         uint32_t h[8];
         memcpy(h, IV, sizeof h);
         for (int j = 0; j < 9; j++) plain_compress(h, LOW(data, j), HIGH(data, j));
         for (int i = 0; i < 8; i++) store_be(out + 4 * i, h[i]);
-        if (stream)
-            for (int j = 0; j < 8; j++)
-                plain_compress(stream, data + 64 * j, data + 64 * j + 32);
+        if (stream) plain_stream(data, BLOCK, stream);
     }
 }
 
@@ -179,33 +193,62 @@ NI ALWAYS_INLINE void ni_leaves(int n, const uint8_t *data, const uint8_t *salt,
     for (int s = 0; s < n; s++) ni_store(out + s * DIGEST, abef[s], cdgh[s]);
 }
 
-/* One block, while the digest of the whole stream goes over the same block. */
-NI static void ni_both(const uint8_t *data, size_t count, const uint8_t *salt, uint8_t *out,
-                       uint32_t *stream)
+NI ALWAYS_INLINE void ni_unpack_to(uint32_t *h, __m128i abef, __m128i cdgh)
 {
-    __m128i abef[2], cdgh[2], dcba, hgfe;
-    ni_pack(stream, &abef[1], &cdgh[1]);
-    for (; count; count--, data += BLOCK, out += DIGEST) {
-        ni_pack(IV, &abef[0], &cdgh[0]);
-        for (int j = 0; j < 8; j++) {
-            const uint8_t *low[2] = {LOW(data, j), data + 64 * j};
-            const uint8_t *high[2] = {data + 64 * j, data + 64 * j + 32};
-            ni_compress(2, abef, cdgh, low, high);
-        }
-        const uint8_t *low[1] = {data + BLOCK - 32}, *high[1] = {PAD};
-        ni_compress(1, abef, cdgh, low, high);
-        ni_store(out, abef[0], cdgh[0]);
+    __m128i dcba, hgfe;
+    ni_unpack(abef, cdgh, &dcba, &hgfe);
+    _mm_storeu_si128((__m128i *)h, dcba);
+    _mm_storeu_si128((__m128i *)(h + 4), hgfe);
+}
+
+NI static void ni_stream(const uint8_t *data, size_t size, uint32_t *state)
+{
+    __m128i abef, cdgh;
+    ni_pack(state, &abef, &cdgh);
+    for (; size; size -= 64, data += 64) {
+        const uint8_t *low[1] = {data}, *high[1] = {data + 32};
+        ni_compress(1, &abef, &cdgh, low, high);
     }
-    ni_unpack(abef[1], cdgh[1], &dcba, &hgfe);
-    _mm_storeu_si128((__m128i *)stream, dcba);
-    _mm_storeu_si128((__m128i *)(stream + 4), hgfe);
+    ni_unpack_to(state, abef, cdgh);
+}
+
+/* One block, while the stream's digest goes over the same block and, with n = 3, over ``other``. */
+NI ALWAYS_INLINE void ni_together(int n, const uint8_t *data, const uint8_t *salt, uint8_t *out,
+                                  __m128i *abef, __m128i *cdgh, const uint8_t *other)
+{
+    ni_pack(IV, &abef[0], &cdgh[0]);
+    for (int j = 0; j < 8; j++) {
+        const uint8_t *low[3] = {LOW(data, j), data + 64 * j, other + 64 * j};
+        const uint8_t *high[3] = {data + 64 * j, data + 64 * j + 32, other + 64 * j + 32};
+        ni_compress(n, abef, cdgh, low, high);
+    }
+    const uint8_t *low[1] = {data + BLOCK - 32}, *high[1] = {PAD};
+    ni_compress(1, abef, cdgh, low, high);
+    ni_store(out, abef[0], cdgh[0]);
+}
+
+NI static void ni_both(const uint8_t *data, size_t count, const uint8_t *salt, uint8_t *out,
+                       uint32_t *stream, struct beside *beside)
+{
+    __m128i abef[3], cdgh[3];
+    ni_pack(stream, &abef[1], &cdgh[1]);
+    ni_pack(beside->state, &abef[2], &cdgh[2]);
+    for (; count && beside->left >= BLOCK; count--, data += BLOCK, out += DIGEST) {
+        ni_together(3, data, salt, out, abef, cdgh, beside->data);
+        beside->data += BLOCK;
+        beside->left -= BLOCK;
+    }
+    ni_unpack_to(beside->state, abef[2], cdgh[2]);
+    for (; count; count--, data += BLOCK, out += DIGEST)
+        ni_together(2, data, salt, out, abef, cdgh, data);
+    ni_unpack_to(stream, abef[1], cdgh[1]);
 }
 
 NI static void ni_blocks(const uint8_t *data, size_t count, const uint8_t *salt, uint8_t *out,
-                         uint32_t *stream)
+                         uint32_t *stream, struct beside *beside)
 {
     if (stream) {
-        ni_both(data, count, salt, out, stream);
+        ni_both(data, count, salt, out, stream, beside);
         return;
     }
     for (; count >= 3; count -= 3, data += 3 * BLOCK, out += 3 * DIGEST)
@@ -335,23 +378,28 @@ WIDE ALWAYS_INLINE void wide_leaves(const uint8_t *data, const uint8_t *salt, ui
                             _mm512_castsi512_si256(_mm512_shuffle_epi8(h[i], swap)));
 }
 
+#define GROUP (16 * BLOCK)
+
 WIDE static void wide_blocks(const uint8_t *data, size_t count, const uint8_t *salt, uint8_t *out,
-                             uint32_t *stream)
+                             uint32_t *stream, struct beside *beside)
 {
-    size_t whole = count / 16 * 16;
     if (stream) {
-        __m128i abef, cdgh, dcba, hgfe;
+        /* Two streams keep the SHA instructions busy: blocks go with them, three side by side. */
+        size_t shared = beside->left / BLOCK < count ? beside->left / BLOCK : count;
+        __m128i abef, cdgh;
+        ni_both(data, shared, salt, out, stream, beside);
+        data += shared * BLOCK;
+        out += shared * DIGEST;
+        count -= shared;
         ni_pack(stream, &abef, &cdgh);
-        for (size_t i = 0; i < whole; i += 16)
-            wide_leaves(data + i * BLOCK, salt, out + i * DIGEST, &abef, &cdgh);
-        ni_unpack(abef, cdgh, &dcba, &hgfe);
-        _mm_storeu_si128((__m128i *)stream, dcba);
-        _mm_storeu_si128((__m128i *)(stream + 4), hgfe);
+        for (; count >= 16; count -= 16, data += GROUP, out += 16 * DIGEST)
+            wide_leaves(data, salt, out, &abef, &cdgh);
+        ni_unpack_to(stream, abef, cdgh);
     } else {
-        for (size_t i = 0; i < whole; i += 16)
-            wide_leaves(data + i * BLOCK, salt, out + i * DIGEST, NULL, NULL);
+        for (; count >= 16; count -= 16, data += GROUP, out += 16 * DIGEST)
+            wide_leaves(data, salt, out, NULL, NULL);
     }
-    ni_blocks(data + whole * BLOCK, count - whole, salt, out + whole * DIGEST, stream);
+    ni_blocks(data, count, salt, out, stream, beside);
 }
 
 static int has_sha(void)
@@ -368,6 +416,7 @@ static int has_avx512(void)
         && __builtin_cpu_supports("avx512vl");
 }
 #define FAST ni_blocks
+#define FAST_STREAM ni_stream
 #define FAST_NAME "x86-sha"
 #endif
 
@@ -444,35 +493,60 @@ CE ALWAYS_INLINE void ce_leaves(int n, const uint8_t *data, const uint8_t *salt,
     }
 }
 
-/* One block, while the digest of the whole stream goes over the same block. */
-CE static void ce_both(const uint8_t *data, size_t count, const uint8_t *salt, uint8_t *out,
-                       uint32_t *stream)
+CE static void ce_stream(const uint8_t *data, size_t size, uint32_t *state)
 {
-    uint32x4_t abcd[2], efgh[2];
+    uint32x4_t abcd = vld1q_u32(state), efgh = vld1q_u32(state + 4);
+    for (; size; size -= 64, data += 64) {
+        const uint8_t *low[1] = {data}, *high[1] = {data + 32};
+        ce_compress(1, &abcd, &efgh, low, high);
+    }
+    vst1q_u32(state, abcd);
+    vst1q_u32(state + 4, efgh);
+}
+
+/* One block, while the stream's digest goes over the same block and, with n = 3, over ``other``. */
+CE ALWAYS_INLINE void ce_together(int n, const uint8_t *data, const uint8_t *salt, uint8_t *out,
+                                  uint32x4_t *abcd, uint32x4_t *efgh, const uint8_t *other)
+{
+    abcd[0] = vld1q_u32(IV);
+    efgh[0] = vld1q_u32(IV + 4);
+    for (int j = 0; j < 8; j++) {
+        const uint8_t *low[3] = {LOW(data, j), data + 64 * j, other + 64 * j};
+        const uint8_t *high[3] = {data + 64 * j, data + 64 * j + 32, other + 64 * j + 32};
+        ce_compress(n, abcd, efgh, low, high);
+    }
+    const uint8_t *low[1] = {data + BLOCK - 32}, *high[1] = {PAD};
+    ce_compress(1, abcd, efgh, low, high);
+    vst1q_u8(out, vrev32q_u8(vreinterpretq_u8_u32(abcd[0])));
+    vst1q_u8(out + 16, vrev32q_u8(vreinterpretq_u8_u32(efgh[0])));
+}
+
+CE static void ce_both(const uint8_t *data, size_t count, const uint8_t *salt, uint8_t *out,
+                       uint32_t *stream, struct beside *beside)
+{
+    uint32x4_t abcd[3], efgh[3];
     abcd[1] = vld1q_u32(stream);
     efgh[1] = vld1q_u32(stream + 4);
-    for (; count; count--, data += BLOCK, out += DIGEST) {
-        abcd[0] = vld1q_u32(IV);
-        efgh[0] = vld1q_u32(IV + 4);
-        for (int j = 0; j < 8; j++) {
-            const uint8_t *low[2] = {LOW(data, j), data + 64 * j};
-            const uint8_t *high[2] = {data + 64 * j, data + 64 * j + 32};
-            ce_compress(2, abcd, efgh, low, high);
-        }
-        const uint8_t *low[1] = {data + BLOCK - 32}, *high[1] = {PAD};
-        ce_compress(1, abcd, efgh, low, high);
-        vst1q_u8(out, vrev32q_u8(vreinterpretq_u8_u32(abcd[0])));
-        vst1q_u8(out + 16, vrev32q_u8(vreinterpretq_u8_u32(efgh[0])));
+    abcd[2] = vld1q_u32(beside->state);
+    efgh[2] = vld1q_u32(beside->state + 4);
+    for (; count && beside->left >= BLOCK; count--, data += BLOCK, out += DIGEST) {
+        ce_together(3, data, salt, out, abcd, efgh, beside->data);
+        beside->data += BLOCK;
+        beside->left -= BLOCK;
     }
+    vst1q_u32(beside->state, abcd[2]);
+    vst1q_u32(beside->state + 4, efgh[2]);
+    for (; count; count--, data += BLOCK, out += DIGEST)
+        ce_together(2, data, salt, out, abcd, efgh, data);
     vst1q_u32(stream, abcd[1]);
     vst1q_u32(stream + 4, efgh[1]);
 }
 
 CE static void ce_blocks(const uint8_t *data, size_t count, const uint8_t *salt, uint8_t *out,
-                         uint32_t *stream)
+                         uint32_t *stream, struct beside *beside)
 {
     if (stream) {
-        ce_both(data, count, salt, out, stream);
+        ce_both(data, count, salt, out, stream, beside);
         return;
     }
     for (; count >= 3; count -= 3, data += 3 * BLOCK, out += 3 * DIGEST)
@@ -491,85 +565,106 @@ static int has_sha(void)
 #endif
 }
 #define FAST ce_blocks
+#define FAST_STREAM ce_stream
 #define FAST_NAME "arm-sha2"
 #endif
 
 /* --------------------------------------------------------------------------- the module */
 
-typedef void blocks_function(const uint8_t *, size_t, const uint8_t *, uint8_t *, uint32_t *);
+typedef void blocks_function(const uint8_t *, size_t, const uint8_t *, uint8_t *, uint32_t *,
+                             struct beside *);
+typedef void stream_function(const uint8_t *, size_t, uint32_t *);
 
-static blocks_function *chosen = plain_blocks;
+struct form {
+    blocks_function *blocks;
+    stream_function *stream;
+};
+
+static const struct form plain = {plain_blocks, plain_stream};
+static struct form chosen = {plain_blocks, plain_stream};
 static const char *chosen_name = "plain";
 
-/* Common part: check lengths, then hash without the interpreter's lock. */
-static PyObject *hash_blocks(PyObject *args, int with_stream, blocks_function *function)
+static void load_state(uint32_t state[8], const uint8_t *bytes)
 {
-    Py_buffer data, salt, out, stream = {0};
+    for (int i = 0; i < 8; i++) state[i] = load_be(bytes + 4 * i);
+}
+
+static void store_state(uint8_t *bytes, const uint32_t state[8])
+{
+    for (int i = 0; i < 8; i++) store_be(bytes + 4 * i, state[i]);
+}
+
+static PyObject *wrong_length(void)
+{
+    PyErr_SetString(PyExc_ValueError, "a buffer has the wrong length");
+    return NULL;
+}
+
+static PyObject *hash_blocks(PyObject *args, const struct form *form)
+{
+    Py_buffer data, salt, out;
     PyObject *result = NULL;
-    if (!(with_stream ? PyArg_ParseTuple(args, "y*y*w*w*", &data, &salt, &out, &stream)
-                      : PyArg_ParseTuple(args, "y*y*w*", &data, &salt, &out)))
-        return NULL;
-    if (data.len % BLOCK || salt.len != 32 || out.len < data.len / BLOCK * DIGEST
-        || (with_stream && stream.len != DIGEST)) {
-        PyErr_SetString(PyExc_ValueError, "a buffer has the wrong length");
+    if (!PyArg_ParseTuple(args, "y*y*w*", &data, &salt, &out)) return NULL;
+    if (data.len % BLOCK || salt.len != 32 || out.len < data.len / BLOCK * DIGEST) {
+        wrong_length();
     } else {
-        uint32_t state[8];
+        struct beside none = {0};
         Py_BEGIN_ALLOW_THREADS
-        if (with_stream)
-            for (int i = 0; i < 8; i++) state[i] = load_be((const uint8_t *)stream.buf + 4 * i);
-        function(data.buf, (size_t)data.len / BLOCK, salt.buf, out.buf, with_stream ? state : NULL);
-        if (with_stream)
-            for (int i = 0; i < 8; i++) store_be((uint8_t *)stream.buf + 4 * i, state[i]);
+        form->blocks(data.buf, (size_t)data.len / BLOCK, salt.buf, out.buf, NULL, &none);
         Py_END_ALLOW_THREADS
         result = Py_NewRef(Py_None);
     }
     PyBuffer_Release(&data);
     PyBuffer_Release(&salt);
     PyBuffer_Release(&out);
-    if (with_stream) PyBuffer_Release(&stream);
     return result;
 }
 
-static PyObject *block_hashes(PyObject *module, PyObject *args)
+static PyObject *hash_streams(PyObject *args, const struct form *form)
 {
-    (void)module;
-    return hash_blocks(args, 0, chosen);
+    Py_buffer data, salt, out, state, other, other_state;
+    PyObject *result = NULL;
+    if (!PyArg_ParseTuple(args, "y*y*w*w*y*w*", &data, &salt, &out, &state, &other, &other_state))
+        return NULL;
+    if (data.len % BLOCK || salt.len != 32 || out.len < data.len / BLOCK * DIGEST
+        || state.len != DIGEST || other.len % 64 || other_state.len != DIGEST) {
+        wrong_length();
+    } else {
+        uint32_t stream[8];
+        struct beside beside = {other.buf, (size_t)other.len, {0}};
+        Py_BEGIN_ALLOW_THREADS
+        load_state(stream, state.buf);
+        load_state(beside.state, other_state.buf);
+        form->blocks(data.buf, (size_t)data.len / BLOCK, salt.buf, out.buf, stream, &beside);
+        form->stream(beside.data, beside.left, beside.state);
+        store_state(state.buf, stream);
+        store_state(other_state.buf, beside.state);
+        Py_END_ALLOW_THREADS
+        result = Py_NewRef(Py_None);
+    }
+    PyBuffer_Release(&data);
+    PyBuffer_Release(&salt);
+    PyBuffer_Release(&out);
+    PyBuffer_Release(&state);
+    PyBuffer_Release(&other);
+    PyBuffer_Release(&other_state);
+    return result;
 }
 
-static PyObject *block_hashes_and_stream(PyObject *module, PyObject *args)
-{
-    (void)module;
-    return hash_blocks(args, 1, chosen);
-}
-
-static PyObject *plain_block_hashes(PyObject *module, PyObject *args)
-{
-    (void)module;
-    return hash_blocks(args, 0, plain_blocks);
-}
-
-static PyObject *plain_block_hashes_and_stream(PyObject *module, PyObject *args)
-{
-    (void)module;
-    return hash_blocks(args, 1, plain_blocks);
-}
-
-/* The end of a stream: few compressions, so plain C does. */
-static PyObject *compress(PyObject *module, PyObject *args)
+static PyObject *hash_stream(PyObject *args, const struct form *form)
 {
     Py_buffer data, state;
     PyObject *result = NULL;
-    (void)module;
     if (!PyArg_ParseTuple(args, "y*w*", &data, &state)) return NULL;
     if (data.len % 64 || state.len != DIGEST) {
-        PyErr_SetString(PyExc_ValueError, "a buffer has the wrong length");
+        wrong_length();
     } else {
-        const uint8_t *p = data.buf;
-        uint8_t *words = state.buf;
-        uint32_t h[8];
-        for (int i = 0; i < 8; i++) h[i] = load_be(words + 4 * i);
-        for (Py_ssize_t left = data.len; left; left -= 64, p += 64) plain_compress(h, p, p + 32);
-        for (int i = 0; i < 8; i++) store_be(words + 4 * i, h[i]);
+        uint32_t words[8];
+        Py_BEGIN_ALLOW_THREADS
+        load_state(words, state.buf);
+        form->stream(data.buf, (size_t)data.len, words);
+        store_state(state.buf, words);
+        Py_END_ALLOW_THREADS
         result = Py_NewRef(Py_None);
     }
     PyBuffer_Release(&data);
@@ -577,17 +672,32 @@ static PyObject *compress(PyObject *module, PyObject *args)
     return result;
 }
 
+#define FUNCTION(name, implementation, form)                                                      \
+    static PyObject *name(PyObject *module, PyObject *args)                                        \
+    {                                                                                              \
+        (void)module;                                                                              \
+        return implementation(args, form);                                                         \
+    }
+
+FUNCTION(block_hashes, hash_blocks, &chosen)
+FUNCTION(block_hashes_and_streams, hash_streams, &chosen)
+FUNCTION(compress, hash_stream, &chosen)
+FUNCTION(plain_block_hashes, hash_blocks, &plain)
+FUNCTION(plain_block_hashes_and_streams, hash_streams, &plain)
+FUNCTION(plain_compress_stream, hash_stream, &plain)
+
 static PyMethodDef methods[] = {
     {"block_hashes", block_hashes, METH_VARARGS,
      "block_hashes(data, salt, out): sha256(salt + block) of each 512-byte block of data."},
-    {"block_hashes_and_stream", block_hashes_and_stream, METH_VARARGS,
-     "block_hashes_and_stream(data, salt, out, state): the same, and advance the SHA-256 state\n"
-     "(32 bytes, big-endian words) of the whole stream over data."},
-    {"plain_block_hashes", plain_block_hashes, METH_VARARGS, "block_hashes in plain C."},
-    {"plain_block_hashes_and_stream", plain_block_hashes_and_stream, METH_VARARGS,
-     "block_hashes_and_stream in plain C."},
+    {"block_hashes_and_streams", block_hashes_and_streams, METH_VARARGS,
+     "block_hashes_and_streams(data, salt, out, state, other, other_state): the same; advance the\n"
+     "SHA-256 state (32 bytes, big-endian words) over data, and other_state over other."},
     {"compress", compress, METH_VARARGS,
      "compress(data, state): advance a SHA-256 state over data, a multiple of 64 bytes."},
+    {"plain_block_hashes", plain_block_hashes, METH_VARARGS, "block_hashes in plain C."},
+    {"plain_block_hashes_and_streams", plain_block_hashes_and_streams, METH_VARARGS,
+     "block_hashes_and_streams in plain C."},
+    {"plain_compress", plain_compress_stream, METH_VARARGS, "compress in plain C."},
     {NULL, NULL, 0, NULL},
 };
 
@@ -595,11 +705,11 @@ static int execute(PyObject *module)
 {
 #ifdef FAST
     if (has_sha()) {
-        chosen = FAST;
+        chosen = (struct form){FAST, FAST_STREAM};
         chosen_name = FAST_NAME;
 #ifdef __x86_64__
         if (has_avx512()) {
-            chosen = wide_blocks;
+            chosen.blocks = wide_blocks;
             chosen_name = "x86-sha-avx512";
         }
 #endif

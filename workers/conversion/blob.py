@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator
 from app.errors import ContentMismatch, SourceInvalid
 from app.oci.digest import Digest
 from workers.conversion.built import ExpectedLayer
+from workers.formats.verity.blocks import PatientDigest
 
 #: Content errors that damage on the way can hardly cause: nothing more is read after them.
 _LIMITS = frozenset({"too-large", "ratio-bomb", "endless-members", "zstd-window"})
@@ -38,10 +39,11 @@ def joined(chunks: Iterable[bytes], size: int) -> Iterator[bytes]:
 class Blob:
     """Size and digest of what was read, against what was expected."""
 
-    def __init__(self, expected: ExpectedLayer) -> None:
-        """Start with nothing read."""
+    def __init__(self, expected: ExpectedLayer, patient: PatientDigest | None = None) -> None:
+        """Start with nothing read; ``patient`` is the digest to use where that is sha256."""
         self._expected = expected
-        self._hasher = hashlib.new(algorithm_of(expected))
+        self._algorithm = algorithm_of(expected)
+        self._hasher = patient or hashlib.new(self._algorithm)
         self.size = 0
 
     def count(self, block: bytes) -> None:
@@ -71,7 +73,7 @@ class Blob:
             raise ContentMismatch(
                 f"the blob has {self.size} bytes, its descriptor says {expected.size}"
             )
-        digest = Digest(f"{self._hasher.name}:{self._hasher.hexdigest()}")
+        digest = Digest(f"{self._algorithm}:{self._hasher.hexdigest()}")
         if expected.digest not in (None, digest):
             raise ContentMismatch(f"the blob is {digest}, its descriptor says {expected.digest}")
         return digest

@@ -26,7 +26,8 @@ _GZIP_MAGIC = b"\x1f\x8b\x08"
 #: eStargz has a member per file, so many are normal, but few of them are empty.
 _MAX_EMPTY_MEMBERS = 1000
 _MAX_MEMBERS = 8_000_000
-_MIN_SLICE, _MAX_SLICE = 4 << 10, 256 << 10
+_MIN_SLICE, _MAX_SLICE = 4 << 10, 1 << 20
+_ZSTD_READ = 256 << 10
 #: Output that no ratio is asked of: a small layer of zeros is no attack.
 _RATIO_FREE = 64 << 20
 
@@ -192,7 +193,7 @@ class _Walked:
 def _unzstd(source: _Input) -> Iterator[Piece]:
     walked = _Walked(source)
     reader = zstandard.ZstdDecompressor(max_window_size=MAX_WINDOW).stream_reader(
-        cast(IO[bytes], walked), read_size=_MAX_SLICE, read_across_frames=True
+        cast(IO[bytes], walked), read_size=_ZSTD_READ, read_across_frames=True
     )
     try:
         while piece := reader.read(PIECE):

@@ -30,6 +30,7 @@ from workers.conversion.tarleaves import TarLeaves
 from workers.formats.erofs.tarindex import TarIndex, TarIndexBuilder, TarIndexOptions, with_uuid
 from workers.formats.errors import FormatError
 from workers.formats.tar.limits import TarLimits
+from workers.formats.verity.blocks import patient_digest
 
 #: Chunks are joined to blocks of at least this, so that small ones cost little.
 _BLOCK = 256 << 10
@@ -121,10 +122,13 @@ class _Pass:
         self._options = options
         self._expected = expected
         self._lease = lease
-        self._blob = Blob(expected)
+        # Hashed in one thread, the blob's digest goes along with what comes out of it.
+        together = bool(compression) and algorithm_of(expected) == "sha256"
+        patient = patient_digest() if together else None
+        self._blob = Blob(expected, patient)
         # The blob's own digest is a plain tar's diffID: it is hashed once.
         hashed = bool(compression) or algorithm_of(expected) != "sha256"
-        self._tar = TarLeaves(lease.create("leaves"), hashed=hashed)
+        self._tar = TarLeaves(lease.create("leaves"), hashed=hashed, beside=patient)
         self._index: TarIndex | None = None
         self._unhashed = b""
         self._timings: dict[str, float] = {}

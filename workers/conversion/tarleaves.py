@@ -5,7 +5,7 @@ from __future__ import annotations
 from app.oci.digest import DiffID
 from workers.conversion.decompression import Piece
 from workers.conversion.spool import SpoolFile
-from workers.formats.verity.blocks import LeafHasher, block_hashes
+from workers.formats.verity.blocks import LeafHasher, PatientDigest, block_hashes
 from workers.formats.verity.extents import Extent
 from workers.formats.verity.values import BLOCK, DIGEST
 
@@ -15,17 +15,23 @@ _ZERO_BLOCK = bytes(BLOCK)
 class TarLeaves:
     """Fed with every piece of the tar, then closed."""
 
-    def __init__(self, file: SpoolFile, *, hashed: bool) -> None:
-        """Write leaves to ``file``, which is empty; without ``hashed`` there is no diffID."""
+    def __init__(
+        self, file: SpoolFile, *, hashed: bool, beside: PatientDigest | None = None
+    ) -> None:
+        """Write leaves to ``file``, which is empty; without ``hashed`` there is no diffID.
+
+        What waits in ``beside`` is hashed along with the tar.
+        """
         self._file = file
         self._hashed = hashed
+        self._beside = beside
         self._leaves = LeafHasher(hashed=hashed)
         self.size = 0
 
     def feed(self, piece: Piece) -> None:
         """Take the next bytes; raises ``SpoolExhausted``."""
         self.size += len(piece)
-        if leaves := self._leaves.update(piece):
+        if leaves := self._leaves.update(piece, self._beside):
             self._file.append(leaves)
 
     def close(self) -> DiffID | None:

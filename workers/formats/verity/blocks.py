@@ -7,6 +7,7 @@ interpreter's lock; where it is absent, the pure form below gives the same bytes
 from __future__ import annotations
 
 import hashlib
+from collections import deque
 
 from workers._native import blocks
 from workers.formats.verity.values import BLOCK, DIGEST, ZERO_SALT, Salt
@@ -49,6 +50,10 @@ def block_hashes(data: Buffer, salt: Salt = ZERO_SALT) -> bytearray:
     return out
 
 
+#: Bytes that one step of SHA-256 takes.
+_CHUNK = 64
+
+
 class LeafHasher:
     """Turns a stream in any chunking into leaves and the digest of the whole.
 
@@ -62,8 +67,11 @@ class LeafHasher:
         self._rest = bytearray()
         self.count = 0
 
-    def update(self, data: Buffer) -> bytes | bytearray:
-        """Return the leaves of the blocks that ``data`` completes."""
+    def update(self, data: Buffer, beside: PatientDigest | None = None) -> bytes | bytearray:
+        """Return the leaves of the blocks that ``data`` completes.
+
+        As much as ``data`` is long of what waits in ``beside`` is hashed on the way.
+        """
         view = memoryview(data)
         head = b""
         if self._rest:
@@ -76,14 +84,14 @@ class LeafHasher:
             self._rest.clear()
         whole = len(view) // BLOCK * BLOCK
         self._rest += view[whole:]
-        leaves = self._leaves(view[:whole])
+        leaves = self._leaves(view[:whole], beside)
         return head + leaves if head else leaves
 
-    def _leaves(self, data: Buffer) -> bytearray:
+    def _leaves(self, data: Buffer, beside: PatientDigest | None = None) -> bytearray:
         out = bytearray(len(data) // BLOCK * DIGEST)
         self.count += len(data) // BLOCK
         if isinstance(self._digest, StreamDigest) and len(self._salt) == DIGEST:
-            self._digest.update_with_blocks(data, self._salt, out)
+            self._digest.update_with_blocks(data, self._salt, out, beside)
             return out
         if self._digest is not None:
             self._digest.update(data)
@@ -119,20 +127,31 @@ class StreamDigest:
         self._size = 0
         self._rest = b""
 
-    def update_with_blocks(self, data: Buffer, salt: Salt, out: bytearray) -> None:
+    def update_with_blocks(
+        self, data: Buffer, salt: Salt, out: bytearray, beside: PatientDigest | None = None
+    ) -> None:
         """Take whole blocks and write their salted hashes to ``out``; before any ``update``."""
         assert blocks is not None
-        blocks.block_hashes_and_stream(data, salt, out, self._state)
+        other = memoryview(b"") if beside is None else beside.take(len(data))
+        state = bytearray(DIGEST) if beside is None else beside.state
+        blocks.block_hashes_and_streams(data, salt, out, self._state, other, state)
         self._size += len(data)
 
     def update(self, data: Buffer) -> None:
         """Take bytes that need not be whole blocks."""
         assert blocks is not None
         self._size += len(data)
-        data = self._rest + bytes(data)
-        whole = len(data) // 64 * 64
-        blocks.compress(data[:whole], self._state)
-        self._rest = data[whole:]
+        view = memoryview(data)
+        if self._rest:
+            need = _CHUNK - len(self._rest)
+            self._rest += bytes(view[:need])
+            view = view[need:]
+            if len(self._rest) < _CHUNK:
+                return
+            blocks.compress(self._rest, self._state)
+        whole = len(view) // _CHUNK * _CHUNK
+        blocks.compress(view[:whole], self._state)
+        self._rest = bytes(view[whole:])
 
     def hexdigest(self) -> str:
         """The digest (FIPS 180-4 section 5.1.1: a one bit, zeros, the length in bits)."""
@@ -141,3 +160,66 @@ class StreamDigest:
         state = bytearray(self._state)
         blocks.compress(end + (self._size * 8).to_bytes(8, "big"), state)
         return state.hex()
+
+
+class PatientDigest(StreamDigest):
+    """sha256 of a stream that waits for another one, beside which it costs next to nothing.
+
+    What is fed is kept until ``LeafHasher.update`` takes it along; what would exceed ``patience``
+    bytes is hashed at once.
+    """
+
+    def __init__(self, patience: int = 8 << 20) -> None:
+        """Start a digest; the extension must be there."""
+        super().__init__()
+        self._patience = patience
+        self._waiting: deque[memoryview] = deque()
+        self._held = 0
+
+    @property
+    def state(self) -> bytearray:
+        """The state that the extension advances over what ``take`` returns."""
+        return self._state
+
+    def update(self, data: Buffer) -> None:
+        """Keep ``data``, which must not change until it is hashed."""
+        self._waiting.append(memoryview(data))
+        self._held += len(data)
+        while self._held > self._patience:
+            self._hash()
+
+    def take(self, size: int) -> memoryview:
+        """Hand out up to ``size`` bytes, a multiple of 64, whose digest ``state`` must become."""
+        if self._rest and self._waiting:
+            # Fill up what an odd block left behind, so that the next begins a step.
+            need = _CHUNK - len(self._rest)
+            super().update(self._next(need))
+        if self._rest or not self._waiting:
+            return memoryview(b"")
+        piece = self._next(min(size, len(self._waiting[0])) // _CHUNK * _CHUNK)
+        if not piece and self._waiting and len(self._waiting[0]) < _CHUNK:
+            self._hash()
+        self._size += len(piece)
+        return piece
+
+    def hexdigest(self) -> str:
+        """The digest of all that was fed."""
+        while self._waiting:
+            self._hash()
+        return super().hexdigest()
+
+    def _next(self, size: int) -> memoryview:
+        first = self._waiting.popleft()
+        piece, rest = first[:size], first[size:]
+        if rest:
+            self._waiting.appendleft(rest)
+        self._held -= len(piece)
+        return piece
+
+    def _hash(self) -> None:
+        super().update(self._next(len(self._waiting[0])))
+
+
+def patient_digest() -> PatientDigest | None:
+    """Return a digest that goes along with others; None where the extension is absent."""
+    return PatientDigest() if blocks is not None else None
