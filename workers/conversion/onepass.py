@@ -140,7 +140,9 @@ class _Pass:
         flow.start("decompress", lambda: self._decompress(pipes))
         flow.start("index", lambda: self._build_index(pipes.index))
         for name, work in pipes.hashing():
-            flow.start(name, functools.partial(_do, work))
+            # Where something is to be unpacked, everything waits for that.
+            yielding = bool(self._compression)
+            flow.start(name, functools.partial(_do, work), yielding=yielding)
         source = self._counted(joined(chunks, _BLOCK), cancelled)
         try:
             self._feed(source, pipes)

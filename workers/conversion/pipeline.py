@@ -7,6 +7,9 @@ item disappears.
 
 from __future__ import annotations
 
+import contextlib
+import os
+import sys
 import threading
 import time
 from collections import deque
@@ -14,6 +17,8 @@ from collections.abc import Callable, Iterator
 from typing import Generic, TypeVar
 
 T = TypeVar("T")
+#: Priority of yielding stages, as nice(2) counts it.
+_NICE = 10
 
 
 class Stopped(Exception):
@@ -43,10 +48,12 @@ class Flow:
         for channel in self._channels:
             channel.wake()
 
-    def start(self, name: str, stage: Callable[[], None]) -> None:
-        """Run ``stage`` in a thread."""
+    def start(self, name: str, stage: Callable[[], None], *, yielding: bool = False) -> None:
+        """Run ``stage`` in a thread; with ``yielding`` it leaves the processor to others."""
 
         def body() -> None:
+            if yielding:
+                _yield_processor()
             try:
                 stage()
             except Stopped:
@@ -70,6 +77,17 @@ class Flow:
         self.wait()
         if self.error is not None:
             raise self.error
+
+
+def _yield_processor() -> None:
+    """Lower the priority of the calling thread for the rest of its life.
+
+    Linux keeps one per thread. Where the stages outnumber the cores, the one that all wait for
+    keeps its core.
+    """
+    if sys.platform == "linux":
+        with contextlib.suppress(OSError):
+            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _NICE)
 
 
 class _Waitable:
