@@ -55,6 +55,8 @@ class Upload:
         self._location: str | None = None
         self._offset = 0
         self._resumed = False
+        #: Times in a row that the registry refused the offset it had told.
+        self._refused = 0
         self._chunk = quirks.chunk_bytes
 
     def run(self) -> None:
@@ -123,6 +125,7 @@ class Upload:
         ok = frozenset({201, 202, 204})
         answer = self._send("PATCH", self._location, first, length, headers, ok)
         self._offset += length
+        self._refused = 0
         self._move(answer)
 
     def _finish(self, length: int) -> None:
@@ -237,7 +240,13 @@ class Upload:
             return True
         if self._location is None or isinstance(error, Unauthorized):
             return False
-        return isinstance(error, NotFound) or error.details.get("status") == 416
+        if error.details.get("status") == 416:
+            self._refused += 1
+            if self._refused > 1:
+                # It keeps telling an offset that it does not take: only a new session gets on.
+                self._resumed, self._refused, self._location = False, 0, None
+            return True
+        return isinstance(error, NotFound)
 
 
 def _skip(reader: BinaryIO, offset: int) -> None:
