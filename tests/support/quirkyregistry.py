@@ -29,6 +29,9 @@ class QuirkyRegistry:
     sticky_range: bool = False
     #: ACR: ``bytes a-b/*`` is refused.
     plain_range_only: bool = False
+    #: Distribution 3.x after a broken request: the first upload takes no chunk but its first,
+    #: whatever offset it tells.
+    stuck: bool = False
     min_chunk: int | None = None
     #: ECR, Harbor: a tag that exists may not move. The answer's status, code and message.
     immutable: tuple[int, str, str] | None = None
@@ -115,6 +118,8 @@ class QuirkyRegistry:
         span = re.match(form, headers.get("content-range", ""))
         if span is None or int(span[1]) != len(data) or int(span[2]) != len(data) + len(body) - 1:
             return error(416, "BLOB_UPLOAD_INVALID", headers.get("content-range", ""))
+        if self.stuck and data and len(self.uploads) == 1:
+            return error(416, "RANGE_INVALID", "invalid content range")
         first = not data
         data += body
         end = len(data) - 1

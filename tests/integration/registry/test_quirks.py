@@ -80,6 +80,14 @@ def test_ecr_patch_says_created_and_repeats_its_first_range() -> None:
         assert server.blobs[BLOB.digest] == DATA
 
 
+def test_an_upload_that_refuses_the_offset_it_tells_is_begun_anew() -> None:
+    quirks = {"upload": "chunked", "chunk_bytes": 1 << 16}
+    with quirky_registry(stuck=True) as server:
+        client(server, quirks=quirks).push_blob("a/b", BLOB, BytesSource(DATA))
+        assert server.blobs[BLOB.digest] == DATA
+        assert len(sizes(server, "POST")) == 2
+
+
 def test_acr_wants_the_plain_form_of_content_range() -> None:
     quirks = {"upload": "chunked", "chunk_bytes": 1 << 16}
     with quirky_registry(plain_range_only=True) as server:
