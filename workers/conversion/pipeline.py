@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterator
 from typing import Generic, TypeVar
 
 T = TypeVar("T")
-#: Priority of yielding stages, as nice(2) counts it.
+#: By how much yielding stages are nicer (nice(2)) than the thread that starts them.
 _NICE = 10
 
 
@@ -87,7 +87,10 @@ def _yield_processor() -> None:
     """
     if sys.platform == "linux":
         with contextlib.suppress(OSError):
-            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _NICE)
+            thread = threading.get_native_id()
+            # From what it is now: a fixed value would raise that of a process run under nice.
+            nice = os.getpriority(os.PRIO_PROCESS, thread) + _NICE
+            os.setpriority(os.PRIO_PROCESS, thread, min(nice, 19))
 
 
 class _Waitable:

@@ -1,3 +1,5 @@
+import os
+import sys
 import threading
 import time
 
@@ -78,3 +80,27 @@ def test_an_error_in_a_stage_surfaces_in_the_caller() -> None:
     with pytest.raises(ZeroDivisionError):
         flow.join()
     assert not [t for t in threading.enumerate() if t.name == "verilayer-stage"]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux has a priority for each thread")
+def test_a_yielding_stage_is_nicer_than_who_starts_it() -> None:
+    flow = Flow()
+    seen: list[int] = []
+
+    def niceness() -> int:
+        return os.getpriority(os.PRIO_PROCESS, threading.get_native_id())
+
+    def outer() -> None:
+        seen.append(niceness())
+        # A new thread begins as nice as its parent; it may not end up less so.
+        inner = Flow()
+        inner.start("inner", lambda: seen.append(niceness()), yielding=True)
+        inner.join()
+
+    own = niceness()
+    flow.start("plain", lambda: seen.append(niceness()))
+    flow.join()
+    flow.start("outer", outer, yielding=True)
+    flow.join()
+    assert seen == [own, min(own + 10, 19), min(own + 20, 19)]
+    assert niceness() == own
