@@ -148,7 +148,7 @@ class SweepConfig(ConfigModel):
     """Sweep by the clock; `verilayer sweep` works either way."""
     interval_hours: float = Field(default=24.0, gt=0)
     """Hours from the start of one sweep of a registry to the start of the next."""
-    verify: Literal["off"] | VerifyDepth = "shallow"
+    verify: Literal["off", "shallow", "deep"] = "shallow"
     """How images found complete are verified: `shallow` reads index, tree and signatures as
     `verilayer verify` does, `deep` also builds the layers anew. What fails is converted again."""
     verify_every: int = Field(default=30, ge=1)
