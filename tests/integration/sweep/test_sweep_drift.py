@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 
@@ -15,7 +14,6 @@ from app.oci.digest import Digest
 from app.oci.manifest import RawManifest, encode
 from tests.support.certificates import Identity, identity, rsa_key
 from tests.support.published import Image, attach, convert, pem_signer, push, push_image
-from tests.support.redis_server import RedisServer, redis_server
 from tests.support.registries import RunningRegistry, docker_registry
 from tests.support.sample_layer import make_tar
 from tests.support.sweep_bench import Bench
@@ -37,30 +35,9 @@ BUNDLE = "application/vnd.containerd.erofs.dmverity.v1"
 
 
 @pytest.fixture(scope="module")
-def redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
-    with redis_server(tmp_path_factory.mktemp("redis")) as server:
-        yield server
-
-
-@pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningRegistry]:
     with docker_registry(tmp_path_factory.mktemp("registry")) as running:
         yield running
-
-
-@pytest.fixture(scope="module")
-def current() -> Identity:
-    return identity("current")
-
-
-@pytest.fixture
-def bench(
-    server: RunningRegistry, redis: RedisServer, tmp_path: Path, current: Identity
-) -> Iterator[Bench]:
-    made = Bench(server, redis, tmp_path, current)
-    yield made
-    made.registry.close()
-    made.client.close()
 
 
 def published(

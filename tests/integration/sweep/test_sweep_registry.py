@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
@@ -15,7 +14,6 @@ from app.registry.sources import BytesSource
 from tests.support.artifacts import artifact, push_image
 from tests.support.attached_bundle import attach, bundle_for, open_test_signer, signer_config
 from tests.support.certificates import Identity, identity, rsa_key
-from tests.support.redis_server import RedisServer, redis_server
 from tests.support.registries import FLAVOURS, RunningRegistry, docker_registry
 from tests.support.sample_layer import SampleLayer, convert, make_tar
 from tests.support.sweep_bench import Bench
@@ -23,12 +21,6 @@ from tests.support.webhook_service import pending_events
 from workers.sweep.progress import Progress, ProgressStore
 
 pytestmark = pytest.mark.real
-
-
-@pytest.fixture(scope="module")
-def redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
-    with redis_server(tmp_path_factory.mktemp("redis")) as server:
-        yield server
 
 
 @pytest.fixture(scope="module", params=FLAVOURS)
@@ -42,21 +34,6 @@ def server(
 @pytest.fixture(scope="module")
 def sample(tmp_path_factory: pytest.TempPathFactory) -> SampleLayer:
     return convert(make_tar(5), tmp_path_factory.mktemp("spool"))
-
-
-@pytest.fixture(scope="module")
-def current() -> Identity:
-    return identity("current")
-
-
-@pytest.fixture
-def bench(
-    server: RunningRegistry, redis: RedisServer, tmp_path: Path, current: Identity
-) -> Iterator[Bench]:
-    made = Bench(server, redis, tmp_path, current)
-    yield made
-    made.registry.close()
-    made.client.close()
 
 
 def image(bench: Bench, repository: str, sample: SampleLayer, tag: str = "1") -> RawManifest:
