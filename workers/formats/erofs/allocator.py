@@ -10,25 +10,32 @@ from __future__ import annotations
 
 from typing import Final
 
+from librt.vecs import append, vec
+from mypy_extensions import i64
+
 META: Final = 0
 DATA: Final = 1
 
 _MASK: Final = 511
 _FAILED: Final = -1
-#: Bit n, and all bits up to it: 512-bit numbers are not made anew for each question.
-_BIT: Final = [1 << number for number in range(512)]
-_UP_TO: Final = [(2 << number) - 1 for number in range(512)]
+#: Words of 32 bits for the 512 queues of a family.
+_WORDS: Final = 16
+
+
+def _shifted(value: i64, bits: i64) -> i64:
+    """``value << bits``: with a literal in its place, mypyc would shift 32 bits only."""
+    return value << bits
 
 
 class Run:
     """Consecutive blocks: ``off`` bytes used, ``blocks`` reserved, at ``addr`` (-1: pending)."""
 
-    def __init__(self, kind: int) -> None:
-        self.kind: int = kind
-        self.off: int = 0
-        self.blocks: int = 0
-        self.addr: int = -1
-        self.queue: int = -1
+    def __init__(self, kind: i64) -> None:
+        self.kind: i64 = kind
+        self.off: i64 = 0
+        self.blocks: i64 = 0
+        self.addr: i64 = -1
+        self.queue: i64 = -1
         self.before: Run = self
         self.after: Run = self
         self.queue_before: Run = self
@@ -39,13 +46,17 @@ class Allocator:
     """Hands out space in the index; ``tail`` is the next free block."""
 
     def __init__(self) -> None:
-        self.tail: int = 0
+        self.tail: i64 = 0
         #: Sentinel of the list of runs; always pending.
         self._head: Run = Run(-1)
         self._last: Run = self._head
         #: Queue number -> sentinel. Number: (kind * 2 + placed) * 512 + bytes used.
         self._queues: list[Run | None] = [None] * 2048
-        self._filled: list[int] = [0, 0, 0, 0]
+        #: The queues that are not empty: a bit each, ``_WORDS`` words for each family.
+        filled = vec[i64](capacity=4 * _WORDS)
+        for _ in range(4 * _WORDS):
+            filled = append(filled, i64(0))
+        self._filled: vec[i64] = filled
         first = Run(META)
         self._append(self._head.before, first)
         self.attach(first, 0, 1)
@@ -83,11 +94,12 @@ class Allocator:
         before.queue_after = after
         after.queue_before = before
         if before is after:
-            self._filled[number >> 9] ^= _BIT[number & _MASK]
+            self._flip(number)
         run.queue = -1
 
     def _requeue(self, run: Run) -> None:
-        number = (run.kind * 2 + (run.addr >= 0)) << 9 | (run.off & _MASK)
+        family = run.kind << 1 | 1 if run.addr >= 0 else run.kind << 1
+        number = family << 9 | (run.off & _MASK)
         if run.queue >= 0:
             self._dequeue(run)
         sentinel = self._queues[number]
@@ -96,14 +108,44 @@ class Allocator:
             self._queues[number] = sentinel
         last = sentinel.queue_before
         if last is sentinel:
-            self._filled[number >> 9] |= _BIT[number & _MASK]
+            self._flip(number)
         last.queue_after = run
         run.queue_before = last
         run.queue_after = sentinel
         sentinel.queue_before = run
         run.queue = number
 
-    def _score(self, run: Run, size: int, align: int, tail: int) -> int:
+    def _flip(self, number: i64) -> None:
+        """A queue gets its first run, or loses its last."""
+        word = number >> 5
+        self._filled[word] = self._filled[word] ^ _shifted(1, number & 31)
+
+    def _highest(self, family: i64, number: i64) -> i64:
+        """The highest queue of ``family`` up to ``number`` that is not empty; -1: there is none."""
+        first = family * _WORDS
+        at = first + (number >> 5)
+        word = self._filled[at] & (_shifted(2, number & 31) - 1)
+        while word == 0:
+            if at == first:
+                return -1
+            at -= 1
+            word = self._filled[at]
+        bit: i64 = (at - first) << 5
+        if word > 0xFFFF:
+            word >>= 16
+            bit += 16
+        if word > 0xFF:
+            word >>= 8
+            bit += 8
+        if word > 0xF:
+            word >>= 4
+            bit += 4
+        if word > 3:
+            word >>= 2
+            bit += 2
+        return bit + 1 if word > 1 else bit
+
+    def _score(self, run: Run, size: i64, align: i64, tail: i64) -> i64:
         """How full the last block gets if ``size`` bytes were attached; -1 if they cannot be."""
         start = (run.off + align - 1) & -align
         used = (start + size + _MASK) & _MASK
@@ -118,13 +160,13 @@ class Allocator:
                 return _FAILED
         return used + 1
 
-    def attach(self, run: Run, size: int, align: int) -> int:
+    def attach(self, run: Run, size: i64, align: i64) -> i64:
         """Put ``size`` bytes at the end of ``run``: their offset in it, or -1 if they cannot be."""
         if self._score(run, size, align, 0) < 0:
             return _FAILED
         return self._put(run, size, align)
 
-    def _put(self, run: Run, size: int, align: int) -> int:
+    def _put(self, run: Run, size: i64, align: i64) -> i64:
         """Attach what is known to fit."""
         start = (run.off + align - 1) & -align
         end = start + size
@@ -172,7 +214,7 @@ class Allocator:
         run.before.after = run.after
         run.after.before = run.before
 
-    def alloc(self, kind: int, size: int, tail: int, align: int) -> Run | None:
+    def alloc(self, kind: i64, size: i64, tail: i64, align: i64) -> Run | None:
         """A run with ``size`` bytes attached and room for ``tail`` more in the same block.
 
         The position is ``run.off - size``. None: no space, because a tail may not cross a block.
@@ -186,11 +228,11 @@ class Allocator:
         self._put(run, size, align)
         return run
 
-    def _find(self, kind: int, size: int, tail: int, align: int) -> Run | None:
+    def _find(self, kind: i64, size: i64, tail: i64, align: i64) -> Run | None:
         total = size + tail
         first = (512 - (total & _MASK)) & -align
         best: Run | None = None
-        best_score = 0
+        best_score: i64 = 0
         if total < 512:
             found = self._scan(kind * 2 + 1, first, 1, size, tail, align)
             if found is not None:
@@ -212,15 +254,12 @@ class Allocator:
         return best
 
     def _scan(
-        self, family: int, first: int, lowest: int, size: int, tail: int, align: int
+        self, family: i64, first: i64, lowest: i64, size: i64, tail: i64, align: i64
     ) -> Run | None:
         """The first usable run: queues from ``first`` down, then from 511 down to ``lowest``.
 
         ``lowest`` 1 with ``first`` below 512 stands for the narrow scan, from ``first`` to 1 only.
         """
-        filled = self._filled[family]
-        if filled == 0:
-            return None
         narrow = lowest == 1
         if narrow and first < 512:
             return self._scan_range(family, first, 1, size, tail, align)
@@ -232,13 +271,12 @@ class Allocator:
         return found
 
     def _scan_range(
-        self, family: int, high: int, low: int, size: int, tail: int, align: int
+        self, family: i64, high: i64, low: i64, size: i64, tail: i64, align: i64
     ) -> Run | None:
-        placed = family & 1
-        filled = self._filled[family]
+        placed = family & 1 == 1
         number = high
         while number >= low:
-            number = (filled & _UP_TO[number]).bit_length() - 1
+            number = self._highest(family, number)
             if number < low:
                 return None
             sentinel = self._queues[family << 9 | number]

@@ -10,6 +10,7 @@ from typing import Final
 from workers.formats.erofs.ondisk import (
     BLOCK_BITS,
     OVL_XATTR_OPAQUE,
+    S_IFBLK,
     S_IFCHR,
     S_IFDIR,
     S_IFIFO,
@@ -31,8 +32,11 @@ TIMES_KEEP: Final = 0
 TIMES_FIXED: Final = 1
 TIMES_CLAMP: Final = 2
 
-#: Type flag -> mode type bits, from '0' on.
-_MODES: Final = (S_IFREG, S_IFREG, S_IFLNK, S_IFCHR, 0o060000, S_IFDIR, S_IFIFO, S_IFREG)
+#: Type flag -> mode type bits, from '0' on. Of unknown length on purpose: see ondisk._FILE_TYPES.
+_MODES: Final[tuple[int, ...]] = (
+    *(S_IFREG, S_IFREG, S_IFLNK, S_IFCHR),
+    *(S_IFBLK, S_IFDIR, S_IFIFO, S_IFREG),
+)
 
 
 class TreeBuilder:
@@ -68,10 +72,10 @@ class TreeBuilder:
     def apply(self, entry: Entry) -> bool:
         """Put ``entry`` into the tree; True when its body is to be read over."""
         self.entries += 1
-        path = entry.path
-        self._places.lookup(path, entry)
-        if len(path) > _PATH_MAX:
-            self._warnings.add("long-path", path, entry.header)
+        head = entry.head
+        self._places.lookup(head, entry.name, entry)
+        if head is not None and len(head) + 1 + len(entry.name) > _PATH_MAX:
+            self._warnings.add("long-path", entry.path, entry.header)
         mode = _MODES[entry.type - 48]
         if self._places.is_root:
             if mode != S_IFDIR:
@@ -129,7 +133,7 @@ class TreeBuilder:
         kind = mode & S_IFMT
         if not self._places.is_whiteout:
             mode = kind | entry.mode
-            if kind == S_IFCHR or kind == 0o060000:
+            if kind in (S_IFCHR, S_IFBLK):
                 inode.u = entry.device
         inode.mode = mode
         inode.uid = entry.uid
@@ -152,12 +156,13 @@ class TreeBuilder:
                 self._set_target(inode, entry)
                 size = len(inode.target)
             elif size:
-                inode.block = entry.data >> BLOCK_BITS
+                # Sizes that links declare push later addresses out of the field's 32 bits.
+                inode.block = entry.data >> BLOCK_BITS & 0xFFFF_FFFF
                 skips = True
                 if kind != S_IFREG and not self._places.is_whiteout:
                     self._warnings.add("body-on-special", entry.path, entry.header)
             inode.nlink = wrap32(inode.nlink + 1)
-        inode.size = size & 0xFFFF_FFFF_FFFF_FFFF
+        inode.size = size
         if entry.xattrs is not None:
             self._add_xattrs(inode, entry.xattrs, entry)
         return skips
@@ -224,7 +229,7 @@ class TreeBuilder:
                 self._remove(old, entry)
             self._places.hole = directory
             self._places.hole_name = name
-        self._places.lookup(entry.link, entry)
+        self._places.lookup_path(entry.link, entry)
         self._places.hole = None
         target = self._places.found
         if self._places.is_root:

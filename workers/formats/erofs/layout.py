@@ -8,6 +8,9 @@ from __future__ import annotations
 
 from typing import Final
 
+from librt.strings import BytesWriter, write_i32_le, write_i64_le
+from mypy_extensions import i32, i64
+
 from workers.formats.erofs.allocator import DATA, META, Allocator, Run
 from workers.formats.erofs.ondisk import (
     BLOCK,
@@ -29,29 +32,31 @@ from workers.formats.erofs.ondisk import (
     SLOT_BITS,
     file_type,
 )
-from workers.formats.erofs.tree import Inode
+from workers.formats.erofs.tree import NID_UNKNOWN, Inode
 from workers.formats.erofs.versions import BuilderVersion
 from workers.formats.erofs.xattrs import grown_area, sort_key, split_name
 from workers.formats.errors import FormatError
 from workers.formats.tar.limits import TarLimits
 
 _DOTS: Final = (b".", b"..")
+_ZERO_BLOCK: Final = bytes(BLOCK)
 
 
-def chunk_bits(size: int) -> int:
+def chunk_bits(size: i64) -> i64:
     """log2 of the chunk size in blocks for a file of ``size`` > 0 bytes; one chunk up to 1 TiB."""
-    if size <= BLOCK:
-        return 0
-    bits = (size - 1).bit_length() - BLOCK_BITS
-    return bits if bits < 31 else 31
+    bits: i64 = 0
+    reach: i64 = BLOCK
+    while reach < size and bits < 31:
+        reach <<= 1
+        bits += 1
+    return bits
 
 
-def chunk_count(size: int) -> int:
+def chunk_count(size: i64) -> i64:
     """Chunk records of a file of ``size`` > 0 bytes."""
     if size <= 1 << 40:
         return 1
-    shift = chunk_bits(size) + BLOCK_BITS
-    return (size + (1 << shift) - 1) >> shift
+    return ((size - 1) >> (chunk_bits(size) + BLOCK_BITS)) + 1
 
 
 class Layout:
@@ -67,12 +72,14 @@ class Layout:
         self._early: bool = version.early_dots
         self._checks_48bit: bool = version.checks_48bit
         self._exact: bool = not version.compact_loses_nanoseconds
-        self._epoch = epoch
-        self._room: int = limits.max_index_bytes
+        self._epoch: i64 = epoch
+        self._room: i64 = limits.max_index_bytes
         self._space = Allocator()
+        #: Sorted names of the directories whose size is known and that are not written yet.
+        self._names: dict[Inode, list[bytes]] = {}
         self._walk()
         self._space.place_all()
-        self.blocks: int = self._space.tail
+        self.blocks: i64 = self._space.tail
 
     def release(self) -> None:
         """Forget the tree. Its references run in circles: undone here, memory is free at once."""
@@ -94,19 +101,22 @@ class Layout:
         stack: list[Inode] = [root]
         while stack:
             directory = stack.pop()
-            entries = _sorted_entries(directory)
+            children = directory.children
+            assert children is not None
+            names = self._names.pop(directory)
+            inodes: list[Inode] = []
             below: list[Inode] = []
-            for name in entries:
-                if name in _DOTS:
-                    continue
-                assert directory.children is not None
-                inode = directory.children[name]
-                if inode.ino == 0:
+            for name in names:
+                inode = children.get(name)
+                if inode is None:
+                    inode = directory if name == b"." else self._dotdot(directory)
+                elif inode.ino == 0:
                     inode.parent = directory
                     self._emit(inode)
                     if inode.mode & S_IFMT == S_IFDIR:
                         below.append(inode)
-            self._write_directory(directory, entries)
+                inodes.append(inode)
+            self._write_directory(directory, names, inodes)
             below.reverse()
             stack.extend(below)
 
@@ -115,19 +125,20 @@ class Layout:
         kind = inode.mode & S_IFMT
         inode.extended = (
             inode.mtime != self._epoch
+            or inode.size < 0
             or inode.size > 0xFFFF_FFFF
             or inode.uid > 0xFFFF
             or inode.gid > 0xFFFF
             or inode.nlink > 0xFFFF
             or (self._exact and inode.nanoseconds != 0)
         )
-        area = EXTENDED_SIZE if inode.extended else COMPACT_SIZE
+        area: i64 = EXTENDED_SIZE if inode.extended else COMPACT_SIZE
         if kind == S_IFDIR:
             self._size_directory(inode)
         if inode.xattrs is not None or inode.whiteouts:
             self._finish_xattrs(inode)
             area += inode.xattr_size
-        tail = 0
+        tail: i64 = 0
         data: Run | None = None
         if inode.block >= 0 and kind != S_IFDIR:
             inode.layout = LAYOUT_CHUNK_BASED
@@ -139,9 +150,9 @@ class Layout:
                 inode.nid = NID_UNALLOCATED
                 return
         elif kind == S_IFDIR:
-            tail = inode.size % BLOCK
+            tail = inode.size & (BLOCK - 1)
         elif kind == S_IFLNK:
-            tail = inode.size % BLOCK
+            tail = inode.size & (BLOCK - 1)
             data = self._symlink_blocks(inode)
         inode.area = area
         self._charge(area + inode.size if kind in (S_IFDIR, S_IFLNK) else area)
@@ -151,12 +162,12 @@ class Layout:
         if kind == S_IFLNK:
             self._finish_symlink(inode, tail, data)
 
-    def _charge(self, size: int) -> None:
+    def _charge(self, size: i64) -> None:
         self._room -= size
         if self._room < 0:
             raise FormatError("limit-index_bytes", "the index would be too large")
 
-    def _allocate(self, inode: Inode, area: int, tail: int, data: Run | None) -> None:
+    def _allocate(self, inode: Inode, area: i64, tail: i64, data: Run | None) -> None:
         if tail:
             inode.layout = LAYOUT_FLAT_INLINE
             run = self._space.alloc(META, area, tail, COMPACT_SIZE)
@@ -198,7 +209,7 @@ class Layout:
         self.pieces.append((data.addr * BLOCK, inode.target[:whole]))
         return data
 
-    def _finish_symlink(self, inode: Inode, tail: int, data: Run | None) -> None:
+    def _finish_symlink(self, inode: Inode, tail: i64, data: Run | None) -> None:
         if tail:
             text = inode.target[inode.size - tail :]
             if inode.inline:
@@ -219,15 +230,16 @@ class Layout:
         assert children is not None
         if b"." in children or b".." in children:
             directory.children = {n: i for n, i in children.items() if n not in _DOTS}
-        entries = _sorted_entries(directory)
+        names = _sorted_entries(directory)
+        self._names[directory] = names
         children = directory.children
         assert children is not None
-        links = len(entries) - len(children)
-        size = 0
-        for name in entries:
-            step = len(name) + DIRENT_SIZE
+        links = len(names) - len(children)
+        size: i64 = 0
+        for name in names:
+            step: i64 = len(name) + DIRENT_SIZE
             if (size & (BLOCK - 1)) + step > BLOCK:
-                size = (size + BLOCK - 1) & ~(BLOCK - 1)
+                size = (size + BLOCK - 1) & -BLOCK
             size += step
         for inode in children.values():
             if inode.mode & S_IFMT == S_IFDIR:
@@ -235,7 +247,7 @@ class Layout:
         directory.size = size
         directory.nlink = 1 if links > 0xFFFF and not directory.extended else links
 
-    def _write_directory(self, directory: Inode, entries: list[bytes]) -> None:
+    def _write_directory(self, directory: Inode, names: list[bytes], inodes: list[Inode]) -> None:
         whole = directory.size & ~(BLOCK - 1)
         tail = directory.size - whole
         data: Run | None = None
@@ -245,7 +257,7 @@ class Layout:
             assert data is not None
             self._space.place(data)
             directory.u = data.addr
-        content = self._directory_bytes(directory, entries)
+        content = self._directory_bytes(names, inodes)
         if whole:
             assert data is not None
             self.pieces.append((data.addr * BLOCK, content[:whole]))
@@ -264,57 +276,39 @@ class Layout:
         if data is not None:
             self._space.drop(data)
 
-    def _directory_bytes(self, directory: Inode, entries: list[bytes]) -> bytes:
+    def _directory_bytes(self, names: list[bytes], inodes: list[Inode]) -> bytes:
         """All dirent blocks; placing what they point to, in order, as their numbers are asked."""
-        children = directory.children
-        assert children is not None
-        parts: list[bytes] = []
-        size = 0
-        start = 0
-        used = 0
-        count = len(entries)
-        names: list[bytes] = []
-        dirents: list[bytes] = []
-        nids: list[int] = []
-        types: list[int] = []
-        for position in range(count + 1):
-            step = 0
-            if position < count:
-                name = entries[position]
-                step = len(name) + DIRENT_SIZE
-                if name == b".":
-                    inode = directory
-                elif name == b"..":
-                    inode = self._dotdot(directory)
-                else:
-                    inode = children[name]
-                nid = inode.nid
-                if nid < 0:
-                    nid = self._nid(inode)
-            if used + step > BLOCK or position == count:
-                offset = DIRENT_SIZE * (position - start)
-                for i in range(position - start):
-                    dirents.append(
-                        nids[i].to_bytes(8, "little")
-                        + (offset | types[i] << 16).to_bytes(4, "little")
-                    )
-                    offset += len(names[i])
-                parts.append(b"".join(dirents) + b"".join(names))
-                size += offset
-                if position < count:
-                    parts.append(bytes(BLOCK - offset))
-                names.clear()
-                dirents.clear()
-                nids.clear()
-                types.clear()
-                start = position
-                used = 0
-            if position < count:
-                used += step
-                names.append(name)
-                nids.append(nid)
-                types.append(file_type(inode.mode))
-        return b"".join(parts)
+        writer = BytesWriter()
+        count: i64 = len(names)
+        start: i64 = 0
+        while start < count:
+            # As many entries as a block holds: their records, then their names.
+            used: i64 = 0
+            end = start
+            while end < count:
+                used += len(names[end]) + DIRENT_SIZE
+                if used > BLOCK:
+                    used -= len(names[end]) + DIRENT_SIZE
+                    break
+                end += 1
+            offset = DIRENT_SIZE * (end - start)
+            at = start
+            while at < end:
+                inode = inodes[at]
+                if inode.nid == NID_UNKNOWN:
+                    self._number(inode)
+                write_i64_le(writer, inode.nid)
+                write_i32_le(writer, i32(offset | file_type(inode.mode) << 16))
+                offset += len(names[at])
+                at += 1
+            at = start
+            while at < end:
+                writer.write(names[at])
+                at += 1
+            if end < count:
+                writer.write(_ZERO_BLOCK[used:])
+            start = end
+        return writer.getvalue()
 
     def _dotdot(self, directory: Inode) -> Inode:
         if self._early and directory.dots:
@@ -322,13 +316,13 @@ class Layout:
         assert directory.parent is not None
         return directory.parent
 
-    def _nid(self, inode: Inode) -> int:
+    def _number(self, inode: Inode) -> None:
         run = inode.run
         if run is None:  # only the ``..`` of an early builder can ask for one without a place
-            return 0
+            inode.nid = 0
+            return
         self._space.place(run)
         inode.nid = (run.addr * BLOCK + inode.offset) >> SLOT_BITS
-        return inode.nid
 
 
 def _sorted_entries(directory: Inode) -> list[bytes]:

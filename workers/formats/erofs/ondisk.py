@@ -40,8 +40,9 @@ INODE_COMPACT: Final = Struct("<HHHHIIIIHHI")
 INODE_EXTENDED: Final = Struct("<HHHHQIIIIqII16s")
 #: The inode number is also its address: byte offset / 32.
 SLOT_BITS: Final = 5
-#: What mkfs.erofs writes for an inode that it gave no place.
-NID_UNALLOCATED: Final = 0xFFFF_FFFF_FFFF_FFFF
+
+#: What mkfs.erofs writes for an inode that it gave no place: all bits set, here as a signed number.
+NID_UNALLOCATED: Final = -1
 
 LAYOUT_FLAT_PLAIN: Final = 0
 LAYOUT_FLAT_INLINE: Final = 2
@@ -99,6 +100,8 @@ def file_type(mode: int) -> int:
     return _FILE_TYPES[mode >> 12 & 15]
 
 
-_FILE_TYPES: Final = (0, FT_FIFO, FT_CHRDEV, 0, FT_DIR, 0, FT_BLKDEV, 0, 1, 0, FT_SYMLINK) + (
-    0,
-) * 5
+# Of unknown length on purpose: mypyc makes another kind of tuple anew each time it is indexed.
+_FILE_TYPES: Final[tuple[int, ...]] = (
+    *(0, FT_FIFO, FT_CHRDEV, 0, FT_DIR, 0, FT_BLKDEV, 0),
+    *(FT_REG_FILE, 0, FT_SYMLINK, 0, 0, 0, 0, 0),
+)

@@ -52,8 +52,10 @@ class Places:
         self._room: int = limits.max_entries
         self._max_path: int = limits.max_path_bytes
         self._max_directory: int = limits.max_directory_entries
-        #: Directory part of a path -> directory.
+        #: Directory part of a path -> directory, and the last of them that was asked for.
         self._known: dict[bytes, Inode] = {}
+        self._last_head: bytes | None = None
+        self._last_directory: Inode = root
         #: The place: a directory, a name in it, and what that name holds now.
         self.directory: Inode = root
         self.name: bytes = b""
@@ -69,6 +71,7 @@ class Places:
     def forget(self) -> None:
         """A directory goes: paths must be walked again."""
         self._known.clear()
+        self._last_head = None
 
     def take_room(self, entry: Entry) -> None:
         """Count one more inode or name; raises FormatError ``limit-entries``."""
@@ -89,20 +92,24 @@ class Places:
         if len(children) > self._max_directory:
             raise refusal(entry, "limit-directory_entries", "a directory has too many names")
 
-    def lookup(self, path: bytes, entry: Entry) -> None:
-        """Find the place of ``path``; missing parents are made. Fills the result fields."""
+    def lookup(self, head: bytes | None, name: bytes, entry: Entry) -> None:
+        """Find the place of a path; missing parents are made. Fills the result fields.
+
+        ``head`` is what is in front of the path's last slash, None where it has none.
+        """
         self.is_root = False
         self.is_whiteout = False
         self.is_opaque = False
-        split = path.rfind(b"/")
-        if split > 0:
-            head = path[:split]
-            name = path[split + 1 :]
-            directory = self._known.get(head)
+        directory: Inode | None
+        if head is None:
+            directory = self.root
+        elif head is self._last_head:
+            directory = self._last_directory
         else:
-            head = b""
-            name = path
-            directory = self.root if split < 0 else None
+            directory = self._known.get(head)
+            if directory is not None:
+                self._last_head = head
+                self._last_directory = directory
         if (
             directory is not None
             and name
@@ -116,9 +123,9 @@ class Places:
             self.name = name
             self.found = children.get(name)
             return
-        self._walk(path, entry)
+        self._walk(name if head is None else head + b"/" + name, entry)
         if (
-            split > 0
+            head
             and not self.is_root
             and not self.is_opaque
             and not self.is_whiteout
@@ -127,6 +134,14 @@ class Places:
             and name != b".."
         ):
             self._known[head] = self.directory
+
+    def lookup_path(self, path: bytes, entry: Entry) -> None:
+        """Find the place of ``path``, a hard link's target."""
+        split = path.rfind(b"/")
+        if split < 0:
+            self.lookup(None, path, entry)
+        else:
+            self.lookup(path[:split], path[split + 1 :], entry)
 
     def _walk(self, path: bytes, entry: Entry) -> None:
         if len(path) > self._max_path:

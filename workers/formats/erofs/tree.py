@@ -6,30 +6,38 @@ parent of its first name, and a directory's link count wraps below zero.
 
 from __future__ import annotations
 
+from typing import Final
+
+from mypy_extensions import i64
+
 from workers.formats.erofs.allocator import Run
 from workers.formats.erofs.ondisk import S_IFDIR, S_IFMT
+
+#: An inode's number before it was asked for.
+NID_UNKNOWN: Final = -2
 
 
 class Inode:
     """One inode; ``children`` is not None once it was made as a directory."""
 
-    def __init__(self, mode: int, parent: Inode | None) -> None:
-        self.mode: int = mode
-        self.uid: int = 0
-        self.gid: int = 0
-        self.mtime: int = 0
-        self.nanoseconds: int = 0
-        self.size: int = 0
-        self.nlink: int = 0
+    def __init__(self, mode: i64, parent: Inode | None) -> None:
+        self.mode: i64 = mode
+        self.uid: i64 = 0
+        self.gid: i64 = 0
+        self.mtime: i64 = 0
+        self.nanoseconds: i64 = 0
+        #: As the image's unsigned 64-bit number, negative from 2^63 on.
+        self.size: i64 = 0
+        self.nlink: i64 = 0
         #: Device number, or chunk format; block address once laid out.
-        self.u: int = 0
+        self.u: i64 = 0
         #: First block of the data in the tar, -1 without data.
-        self.block: int = -1
+        self.block: i64 = -1
         self.target: bytes = b""
         self.xattrs: list[tuple[bytes, bytes]] | None = None
         #: Names in ``xattrs``, and the bytes that they take behind the inode.
         self.xattr_names: set[bytes] | None = None
-        self.xattr_size: int = 0
+        self.xattr_size: i64 = 0
         self.parent: Inode | None = parent
         self.children: dict[bytes, Inode] | None = None
         #: A whiteout was made in it: it gets the overlay origin mark when written.
@@ -40,18 +48,18 @@ class Inode:
         self.dots: list[Inode] | None = None
         # Layout.
         self.extended: bool = False
-        self.layout: int = 0
-        self.ino: int = 0
+        self.layout: i64 = 0
+        self.ino: i64 = 0
         self.run: Run | None = None
-        self.offset: int = 0
+        self.offset: i64 = 0
         #: Bytes of inode, xattrs and chunk records; the inline tail follows.
-        self.area: int = 0
+        self.area: i64 = 0
         self.tail: bytes = b""
         self.inline: bool = False
-        self.nid: int = -1
+        self.nid: i64 = NID_UNKNOWN
 
 
-def wrap32(value: int) -> int:
+def wrap32(value: i64) -> i64:
     """``value`` as the unsigned 32-bit number that a link count is."""
     return value & 0xFFFF_FFFF
 

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from struct import Struct
-from typing import Final
+
+from librt.vecs import append, vec
+from mypy_extensions import i64
 
 from workers.formats.erofs.checksums import crc32c
 from workers.formats.erofs.layout import Layout, chunk_bits, chunk_count
 from workers.formats.erofs.ondisk import (
     BLOCK,
     BLOCK_BITS,
-    CHUNK_INDEX,
-    CHUNK_INDEX_SIZE,
     COMPACT_SIZE,
     DEVICE_SLOT,
     DEVICE_SLOT_OFFSET,
@@ -25,7 +24,6 @@ from workers.formats.erofs.ondisk import (
     EROFS_SUPER_MAGIC_V1,
     EROFS_SUPER_OFFSET,
     EXTENDED_SIZE,
-    INODE_COMPACT,
     LAYOUT_CHUNK_BASED,
     S_IFBLK,
     S_IFCHR,
@@ -37,10 +35,6 @@ from workers.formats.erofs.ondisk import (
 from workers.formats.erofs.tree import Inode
 from workers.formats.erofs.versions import BuilderVersion
 from workers.formats.erofs.xattrs import encode
-
-#: The extended inode as eight-byte words (see ondisk.INODE_EXTENDED), reserved bytes left out.
-_EXTENDED_WORDS: Final = Struct("<QQQQqQ")
-_EXTENDED_WORDS_CHUNK: Final = Struct("<QQQQqQ16xQ")
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,97 +51,103 @@ class SuperblockFacts:
 
 def write_index(layout: Layout, facts: SuperblockFacts) -> bytes:
     """The finished index, device-table form."""
-    image = bytearray(layout.blocks * BLOCK)
+    inodes = _Inodes(layout.blocks)
     filters = False
     for inode in layout.inodes:
-        if _write_inode(image, inode):
+        if inodes.write(inode):
             filters = True
+    image = inodes.image()
     for offset, piece in layout.pieces:
         image[offset : offset + len(piece)] = piece
     _write_superblock(image, layout, facts, filters)
     return bytes(image)
 
 
-def inode_format(inode: Inode) -> int:
+def inode_format(inode: Inode) -> i64:
     """The union ``i_u``: device number, chunk format or block address."""
     if inode.layout == LAYOUT_CHUNK_BASED:
         form = EROFS_CHUNK_FORMAT_INDEXES | chunk_bits(inode.size)
-        if inode.mode & S_IFMT in (S_IFCHR, S_IFBLK, S_IFIFO):
+        kind = inode.mode & S_IFMT
+        if kind in (S_IFCHR, S_IFBLK, S_IFIFO):
             return inode.u | form  # what a special file with a body gets: no device any more
         return form
     return inode.u
 
 
-def _write_inode(image: bytearray, inode: Inode) -> bool:
-    """Write ``inode`` with xattrs, chunk records and inline tail; True if it has a name filter."""
-    run = inode.run
-    assert run is not None
-    at = run.addr * BLOCK + inode.offset
-    count = (inode.xattr_size - 12) // 4 + 1 if inode.xattr_size else 0
-    chunked = inode.layout == LAYOUT_CHUNK_BASED
-    union = inode_format(inode)
-    single = False
-    if inode.extended:
-        words = (inode.layout << 1 | 1) | (count & 0xFFFF) << 16 | inode.mode << 32
-        numbers = union | inode.ino << 32
-        owner = inode.uid | inode.gid << 32
-        links = inode.nanoseconds | inode.nlink << 32
-        single = chunked and not inode.xattr_size and inode.size <= 1 << 40
-        if single:
-            _EXTENDED_WORDS_CHUNK.pack_into(
-                image,
-                at,
-                words,
-                inode.size,
-                numbers,
-                owner,
-                inode.mtime,
-                links,
-                1 << 16 | inode.block << 32,
-            )
+def _upper(value: i64) -> i64:
+    """The low 32 bits of ``value`` as the upper half of a word: 64 bits, signed."""
+    return (((value & 0xFFFF_FFFF) ^ 0x8000_0000) - 0x8000_0000) << 32
+
+
+class _Inodes:
+    """An image under construction: inodes as words of eight bytes, what has odd lengths beside."""
+
+    def __init__(self, blocks: i64) -> None:
+        count = blocks * (BLOCK // 8)
+        words = vec[i64](capacity=count)
+        while count > 0:
+            words = append(words, i64(0))
+            count -= 1
+        self._words: vec[i64] = words
+        #: (byte offset, bytes) of xattrs and inline tails.
+        self._pieces: list[tuple[int, bytes]] = []
+
+    def image(self) -> bytearray:
+        """All of it in bytes."""
+        image = bytearray(memoryview(self._words))
+        for offset, piece in self._pieces:
+            image[offset : offset + len(piece)] = piece
+        return image
+
+    def write(self, inode: Inode) -> bool:
+        """Write ``inode`` with xattrs, chunk records and inline tail; True: it has a filter."""
+        run = inode.run
+        assert run is not None
+        start = run.addr * BLOCK + inode.offset
+        at = start >> 3
+        count: i64 = (inode.xattr_size - 12) // 4 + 1 if inode.xattr_size else 0
+        union = inode_format(inode)
+        head = inode.layout << 1 | (count & 0xFFFF) << 16 | inode.mode << 32
+        words = self._words
+        # Both forms are described in ondisk: INODE_EXTENDED and INODE_COMPACT.
+        if inode.extended:
+            words[at] = head | 1
+            words[at + 1] = inode.size
+            words[at + 2] = union | _upper(inode.ino)
+            words[at + 3] = inode.uid | _upper(inode.gid)
+            words[at + 4] = inode.mtime
+            words[at + 5] = inode.nanoseconds | _upper(inode.nlink)
+            size: i64 = EXTENDED_SIZE
         else:
-            _EXTENDED_WORDS.pack_into(
-                image, at, words, inode.size, numbers, owner, inode.mtime, links
-            )
-        size = EXTENDED_SIZE
-    else:
-        INODE_COMPACT.pack_into(
-            image,
-            at,
-            inode.layout << 1,
-            count & 0xFFFF,
-            inode.mode,
-            inode.nlink & 0xFFFF,
-            inode.size & 0xFFFF_FFFF,
-            0,
-            union,
-            inode.ino,
-            inode.uid,
-            inode.gid,
-            0,
-        )
-        size = COMPACT_SIZE
-    filtered = False
-    if inode.xattr_size:
-        assert inode.xattrs is not None
-        area, name_filter = encode(inode.xattrs)
-        image[at + size : at + size + len(area)] = area
-        size += len(area)
-        filtered = name_filter != 0
-    if chunked and not single:
-        _write_chunks(image, at + ((size + 7) & ~7), inode)
-    elif inode.tail:
-        image[at + inode.area : at + inode.area + len(inode.tail)] = inode.tail
-    return filtered
+            words[at] = head | _upper(inode.nlink << 16)
+            words[at + 1] = inode.size
+            words[at + 2] = union | _upper(inode.ino)
+            words[at + 3] = inode.uid | inode.gid << 16
+            size = COMPACT_SIZE
+        filtered = False
+        if inode.xattr_size:
+            assert inode.xattrs is not None
+            area, name_filter = encode(inode.xattrs)
+            self._pieces.append((start + size, area))
+            size += len(area)
+            filtered = name_filter != 0
+        if inode.layout == LAYOUT_CHUNK_BASED:
+            self._write_chunks((start + size + 7) >> 3, inode)
+        elif inode.tail:
+            self._pieces.append((start + inode.area, inode.tail))
+        return filtered
 
-
-def _write_chunks(image: bytearray, at: int, inode: Inode) -> None:
-    step = 1 << chunk_bits(inode.size)
-    block = inode.block
-    for _ in range(chunk_count(inode.size)):
-        CHUNK_INDEX.pack_into(image, at, 0, 1, block & 0xFFFF_FFFF)
-        at += CHUNK_INDEX_SIZE
-        block += step
+    def _write_chunks(self, at: i64, inode: Inode) -> None:
+        """Chunk records (ondisk.CHUNK_INDEX): device 1 and a block of the tar."""
+        step: i64 = 1
+        step <<= chunk_bits(inode.size)
+        block = inode.block
+        count = chunk_count(inode.size)
+        while count > 0:
+            self._words[at] = 1 << 16 | _upper(block)
+            at += 1
+            block += step
+            count -= 1
 
 
 def _write_superblock(

@@ -21,7 +21,10 @@ class Entry:
         #: Byte offset of the entry's header in the stream, for messages.
         self.header: int = 0
         self.type: int = 0
-        self.path: bytes = b""
+        #: The path in front of its last slash (None without one), and what follows. Entries of one
+        #: directory in a row share ``head``.
+        self.head: bytes | None = None
+        self.name: bytes = b""
         #: Target of a hard or symbolic link.
         self.link: bytes = b""
         #: Permission bits.
@@ -36,3 +39,23 @@ class Entry:
         #: Counted offset of the body; a multiple of 512.
         self.data: int = 0
         self.xattrs: list[tuple[bytes, bytes]] | None = None
+
+    @property
+    def path(self) -> bytes:
+        """The whole path."""
+        return self.name if self.head is None else self.head + b"/" + self.name
+
+    def set_path(self, path: bytes) -> None:
+        """Set ``head`` and ``name``."""
+        split = path.rfind(b"/")
+        if split < 0:
+            self.head = None
+            self.name = path
+        else:
+            self.set_head(path[:split])
+            self.name = path[split + 1 :]
+
+    def set_head(self, head: bytes) -> None:
+        """Set ``head``, keeping the object where it is equal."""
+        if self.head is None or self.head != head:
+            self.head = head

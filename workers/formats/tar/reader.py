@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from typing import Final
 
+from mypy_extensions import i64
+
 from workers.formats.erofs.apply import TreeBuilder
 from workers.formats.erofs.versions import BuilderVersion
 from workers.formats.errors import FormatError
@@ -103,17 +105,17 @@ class TarReader:
         while at < size:
             if self._state == _HEADER:
                 if not self._held and size - at >= _BLOCK:
-                    block = chunk[at : at + _BLOCK]
                     at += _BLOCK
-                else:
-                    step = min(_BLOCK - len(self._held), size - at)
-                    self._held += chunk[at : at + step]
-                    at += step
-                    if len(self._held) < _BLOCK:
-                        return
-                    block = bytes(self._held)
-                    self._held.clear()
-                self._header(block, base + at - _BLOCK)
+                    self._header(chunk, at - _BLOCK, base + at - _BLOCK)
+                    continue
+                step = min(_BLOCK - len(self._held), size - at)
+                self._held += chunk[at : at + step]
+                at += step
+                if len(self._held) < _BLOCK:
+                    return
+                block = bytes(self._held)
+                self._held.clear()
+                self._header(block, 0, base + at - _BLOCK)
             elif self._state == _SKIP:
                 step = min(self._skip, size - at)
                 self._skip -= step
@@ -177,30 +179,32 @@ class TarReader:
         path = printable(entry.path) if entry.path else None
         return FormatError(code, message, entry=path, offset=entry.header)
 
-    def _header(self, block: bytes, position: int) -> None:
+    def _header(self, chunk: bytes, at: i64, position: int) -> None:
+        """Take the header ``at`` in ``chunk``, which is ``position`` in the stream."""
         entry = self._entry
         entry.header = position
         self.counted += _BLOCK
-        checksum = self._fields.check(block)
+        checksum = self._fields.check(chunk, at)
         if checksum != CHECKSUM_RIGHT:
-            self._zero_block(block, checksum)
+            self._zero_block(chunk[at : at + _BLOCK], checksum)
             return
-        kind = block[156]
+        kind: int = chunk[at + 156]
         if kind == _TYPE_VOLUME:
+            block = chunk[at : at + _BLOCK]
             if block[124] not in (0, 48) or block[124:136].strip(b"0 \0"):
                 self._warnings.add("volume-size", block[:16], position)
             self.label = block[:16]
             self._align(0, False)
             return
-        if block[257:262] != b"ustar":
-            entry.path = b""
+        if not self._fields.ustar:
+            entry.set_path(b"")
             raise self._error("tar-magic", "not a ustar header (v7 archives are not supported)")
-        self._typed(block, kind)
+        self._typed(chunk, at, kind)
 
     def _zero_block(self, block: bytes, checksum: int) -> None:
         """A block that is no header: the second one with an empty name ends the archive."""
         if block[0] != 0:
-            self._entry.path = text(block[:100])
+            self._entry.set_path(text(block[:100]))
             what = "does not parse" if checksum == CHECKSUM_UNPARSABLE else "does not match"
             raise self._error("tar-checksum", f"a header's checksum {what}")
         if block.strip(b"\0"):
@@ -213,16 +217,16 @@ class TarReader:
         self._zero_seen = True
         self._lone_zero = self._entry.header
 
-    def _typed(self, block: bytes, kind: int) -> None:
+    def _typed(self, chunk: bytes, at: i64, kind: int) -> None:
         entry = self._entry
         pending = self._pending
         if self._dirty and pending.size is not None:
             size = pending.size
         else:
-            size = self._fields.size(block)
+            size = self._fields.size(chunk, at)
             if size == UNPARSABLE:
-                raise self._bad_number(block, "size")
-        self._name(block, kind)
+                raise self._bad_number(chunk, at, "size")
+        self._name(chunk, at, kind)
         if size < 0 and (
             self._version.refuses_negative_size
             or kind not in (TYPE_LINK, TYPE_SYMLINK, TYPE_DIRECTORY)
@@ -233,34 +237,55 @@ class TarReader:
         entry.data = self.counted
         self.counted += size
         if TYPE_FILE <= kind <= TYPE_CONTIGUOUS:
-            self._entry_header(block, kind)
+            self._entry_header(chunk, at, kind)
         elif kind in (_TYPE_PAX, _TYPE_GLOBAL, _TYPE_LONG_NAME, _TYPE_LONG_LINK):
             self._start_body(kind, size)
         else:
             self._drop(kind, size)
 
-    def _name(self, block: bytes, kind: int) -> None:
+    def _name(self, chunk: bytes, at: i64, kind: int) -> None:
         """The path: pending from an extension header, or prefix and name fields."""
+        entry = self._entry
         if self._dirty and self._pending.path is not None:
-            self._entry.path = self._pending.path
+            entry.set_path(self._pending.path)
             return
-        end = block.find(b"\0", 0, 100)
-        name = block[:100] if end < 0 else block[:end]
+        end: i64 = at
+        limit: i64 = at + 100
+        slash: i64 = -1
+        while end < limit:
+            byte = chunk[end]
+            if byte == 0:
+                break
+            if byte == 47:
+                slash = end
+            end += 1
+        if self._fields.prefix or slash == end - 1 or end == at:
+            self._odd_name(chunk[at:end], kind, chunk[at + 263])
+        elif slash < 0:
+            entry.head = None
+            entry.name = chunk[at:end]
+        else:
+            entry.set_head(chunk[at:slash])
+            entry.name = chunk[slash + 1 : end]
+
+    def _odd_name(self, name: bytes, kind: int, version: int) -> None:
+        """A name field that is empty, ends in a slash or has a prefix."""
         prefix = self._fields.prefix
         if prefix:
             name = prefix + name
-            if block[263] == 32 and kind <= TYPE_CONTIGUOUS:
+            if version == 32 and kind <= TYPE_CONTIGUOUS:
                 self._warnings.add("gnu-prefix", name, self._entry.header)
         elif not name:
             name = b"."
         if name[-1] == 47:
             name = name.rstrip(b"/")
             if not name and self._version.early_dots:
+                self._entry.set_path(b"")
                 raise self._error("builder-crash", "this builder version crashes on a '/' entry")
-        self._entry.path = name
+        self._entry.set_path(name)
 
-    def _bad_number(self, block: bytes, what: str) -> FormatError:
-        self._name(block, block[156])
+    def _bad_number(self, chunk: bytes, at: i64, what: str) -> FormatError:
+        self._name(chunk, at, chunk[at + 156])
         return self._error("tar-number", f"a header's {what} field does not parse")
 
     def _drop(self, kind: int, size: int) -> None:
@@ -357,15 +382,15 @@ class TarReader:
                 pending.link = name
         self._align(0, False)
 
-    def _entry_header(self, block: bytes, kind: int) -> None:
+    def _entry_header(self, chunk: bytes, at: i64, kind: int) -> None:
         entry = self._entry
         entry.type = kind
         pending = self._pending
         dirty = self._dirty
         fields = self._fields
-        fields.owners(block)
+        fields.owners(chunk, at)
         if fields.mode == UNPARSABLE:
-            raise self._bad_number(block, "mode")
+            raise self._bad_number(chunk, at, "mode")
         entry.mode = fields.mode
         uid = fields.uid
         gid = fields.gid
@@ -375,9 +400,9 @@ class TarReader:
             if pending.gid is not None:
                 gid = pending.gid
         if uid == UNPARSABLE:
-            raise self._bad_number(block, "uid")
+            raise self._bad_number(chunk, at, "uid")
         if gid == UNPARSABLE:
-            raise self._bad_number(block, "gid")
+            raise self._bad_number(chunk, at, "gid")
         entry.uid = uid & 0xFFFF_FFFF
         entry.gid = gid & 0xFFFF_FFFF
         if uid != entry.uid or gid != entry.gid:
@@ -386,18 +411,18 @@ class TarReader:
             entry.mtime = pending.mtime
             entry.nanoseconds = pending.nanoseconds
         else:
-            entry.mtime = fields.mtime(block)
+            entry.mtime = fields.mtime(chunk, at)
             entry.nanoseconds = 0
             if entry.mtime == UNPARSABLE:
-                raise self._bad_number(block, "mtime")
+                raise self._bad_number(chunk, at, "mtime")
         if kind in (TYPE_CHAR, TYPE_BLOCK):
-            if not self._device(block):
+            if not self._device(chunk, at):
                 return
         elif kind in (TYPE_LINK, TYPE_SYMLINK):
             if dirty and pending.link is not None:
                 entry.link = pending.link
             else:
-                entry.link = text(block[157:257])
+                entry.link = fields.link
         self._hand_over(entry, pending)
 
     def _hand_over(self, entry: Entry, pending: PaxState) -> None:
@@ -415,10 +440,10 @@ class TarReader:
         self._reset()
         self._align(size if skips else 0, True)
 
-    def _device(self, block: bytes) -> bool:
+    def _device(self, chunk: bytes, at: i64) -> bool:
         """Parse the device number; False: reading stops here, as mkfs.erofs does."""
         entry = self._entry
-        encoded = self._fields.device(block, self._version.wide_devices)
+        encoded = self._fields.device(chunk, at, self._version.wide_devices)
         if encoded == UNPARSABLE:
             self._warnings.add("device-number", entry.path, entry.header)
             self._state = _DONE
