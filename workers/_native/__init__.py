@@ -15,7 +15,7 @@ Buffer = bytes | bytearray | memoryview
 class Blocks(Protocol):
     """What ``_blocks.c`` offers. Every function raises ``ValueError`` for wrong lengths."""
 
-    #: Which form runs on this processor: ``x86-sha-avx512``, ``x86-sha``, ``arm-sha2``, ``plain``.
+    #: Which form runs on this processor: ``x86-sha``, ``arm-sha2``, ``plain``.
     IMPLEMENTATION: str
 
     def block_hashes(self, data: Buffer, salt: Buffer, out: Any, /) -> None:

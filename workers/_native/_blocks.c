@@ -201,9 +201,21 @@ NI ALWAYS_INLINE void ni_unpack_to(uint32_t *h, __m128i abef, __m128i cdgh)
     _mm_storeu_si128((__m128i *)(h + 4), hgfe);
 }
 
+/*
+ * Code that ran before in this thread may have left the upper halves of the vector registers in
+ * use, as ISA-L does. Each of our instructions would then have to keep them: three times as slow.
+ */
+static int has_avx;
+
+__attribute__((target("avx"))) static void clear_upper_halves(void)
+{
+    _mm256_zeroupper();
+}
+
 NI static void ni_stream(const uint8_t *data, size_t size, uint32_t *state)
 {
     __m128i abef, cdgh;
+    if (has_avx) clear_upper_halves();
     ni_pack(state, &abef, &cdgh);
     for (; size; size -= 64, data += 64) {
         const uint8_t *low[1] = {data}, *high[1] = {data + 32};
@@ -247,6 +259,7 @@ NI static void ni_both(const uint8_t *data, size_t count, const uint8_t *salt, u
 NI static void ni_blocks(const uint8_t *data, size_t count, const uint8_t *salt, uint8_t *out,
                          uint32_t *stream, struct beside *beside)
 {
+    if (has_avx) clear_upper_halves();
     if (stream) {
         ni_both(data, count, salt, out, stream, beside);
         return;
@@ -256,165 +269,15 @@ NI static void ni_blocks(const uint8_t *data, size_t count, const uint8_t *salt,
     for (; count; count--, data += BLOCK, out += DIGEST) ni_leaves(1, data, salt, out);
 }
 
-/* -------------------------------------------- x86-64, AVX-512 beside the SHA extensions */
-
-/*
- * Sixteen blocks, one to a 32-bit lane. This runs on the vector units, which the SHA instructions
- * leave idle: the stream's own compressions are sprinkled between the rounds and cost little more.
- */
-#define WIDE __attribute__((target("avx512f,avx512bw,avx512vl,sha,sse4.1,ssse3")))
-
-WIDE ALWAYS_INLINE void transpose(__m512i r[16])
-{
-    __m512i t[16];
-#pragma GCC unroll 8
-    for (int i = 0; i < 16; i += 2) {
-        t[i] = _mm512_unpacklo_epi32(r[i], r[i + 1]);
-        t[i + 1] = _mm512_unpackhi_epi32(r[i], r[i + 1]);
-    }
-#pragma GCC unroll 4
-    for (int i = 0; i < 16; i += 4) {
-        r[i] = _mm512_unpacklo_epi64(t[i], t[i + 2]);
-        r[i + 1] = _mm512_unpackhi_epi64(t[i], t[i + 2]);
-        r[i + 2] = _mm512_unpacklo_epi64(t[i + 1], t[i + 3]);
-        r[i + 3] = _mm512_unpackhi_epi64(t[i + 1], t[i + 3]);
-    }
-#pragma GCC unroll 4
-    for (int i = 0; i < 4; i++) {
-        __m512i a = _mm512_shuffle_i32x4(r[i], r[i + 4], 0x88);
-        __m512i b = _mm512_shuffle_i32x4(r[i], r[i + 4], 0xdd);
-        __m512i c = _mm512_shuffle_i32x4(r[i + 8], r[i + 12], 0x88);
-        __m512i d = _mm512_shuffle_i32x4(r[i + 8], r[i + 12], 0xdd);
-        t[i] = _mm512_shuffle_i32x4(a, c, 0x88);
-        t[i + 4] = _mm512_shuffle_i32x4(b, d, 0x88);
-        t[i + 8] = _mm512_shuffle_i32x4(a, c, 0xdd);
-        t[i + 12] = _mm512_shuffle_i32x4(b, d, 0xdd);
-    }
-#pragma GCC unroll 16
-    for (int i = 0; i < 16; i++) r[i] = t[i];
-}
-
-#define XOR3 0x96
-#define CHOOSE 0xca
-#define MAJORITY 0xe8
-
-WIDE ALWAYS_INLINE void wide_round(__m512i s[8], __m512i wk)
-{
-    __m512i e1 = _mm512_ternarylogic_epi32(_mm512_ror_epi32(s[4], 6), _mm512_ror_epi32(s[4], 11),
-                                           _mm512_ror_epi32(s[4], 25), XOR3);
-    __m512i ch = _mm512_ternarylogic_epi32(s[4], s[5], s[6], CHOOSE);
-    __m512i t1 = _mm512_add_epi32(_mm512_add_epi32(s[7], wk), _mm512_add_epi32(e1, ch));
-    __m512i a0 = _mm512_ternarylogic_epi32(_mm512_ror_epi32(s[0], 2), _mm512_ror_epi32(s[0], 13),
-                                           _mm512_ror_epi32(s[0], 22), XOR3);
-    __m512i maj = _mm512_ternarylogic_epi32(s[0], s[1], s[2], MAJORITY);
-    s[7] = s[6];
-    s[6] = s[5];
-    s[5] = s[4];
-    s[4] = _mm512_add_epi32(s[3], t1);
-    s[3] = s[2];
-    s[2] = s[1];
-    s[1] = s[0];
-    s[0] = _mm512_add_epi32(t1, _mm512_add_epi32(a0, maj));
-}
-
-WIDE ALWAYS_INLINE __m512i wide_schedule(const __m512i w[16], int i)
-{
-    __m512i a = w[(i + 1) & 15], b = w[(i + 14) & 15];
-    __m512i s0 = _mm512_ternarylogic_epi32(_mm512_ror_epi32(a, 7), _mm512_ror_epi32(a, 18),
-                                           _mm512_srli_epi32(a, 3), XOR3);
-    __m512i s1 = _mm512_ternarylogic_epi32(_mm512_ror_epi32(b, 17), _mm512_ror_epi32(b, 19),
-                                           _mm512_srli_epi32(b, 10), XOR3);
-    return _mm512_add_epi32(_mm512_add_epi32(w[i & 15], w[(i + 9) & 15]),
-                            _mm512_add_epi32(s0, s1));
-}
-
-/* The j-th compression of sixteen blocks; with abef, 16 of the stream's 128 beside it. */
-WIDE ALWAYS_INLINE void wide_compress(__m512i h[8], const uint8_t *data, const uint8_t *salt,
-                                      int j, __m128i *abef, __m128i *cdgh, const uint8_t *stream)
-{
-    const __m512i swap = _mm512_broadcast_i32x4(
-        _mm_set_epi64x(0x0c0d0e0f08090a0bULL, 0x0405060700010203ULL));
-    __m512i w[16], s[8];
-#pragma GCC unroll 16
-    for (int i = 0; i < 16; i++) {
-        const uint8_t *block = data + i * BLOCK;
-        __m256i low = _mm256_loadu_si256((const __m256i *)LOW(block, j));
-        __m256i high = _mm256_loadu_si256((const __m256i *)HIGH(block, j));
-        w[i] = _mm512_shuffle_epi8(_mm512_inserti64x4(_mm512_castsi256_si512(low), high, 1), swap);
-    }
-    transpose(w);
-#pragma GCC unroll 8
-    for (int i = 0; i < 8; i++) s[i] = h[i];
-    for (int r = 0; r < 64; r += 16) {
-#pragma GCC unroll 16
-        for (int i = 0; i < 16; i++) {
-            wide_round(s, _mm512_add_epi32(w[i], _mm512_set1_epi32((int)K[r + i])));
-            if (r < 48) w[i] = wide_schedule(w, i);
-            if (abef && (i & 3) == 3) {
-                const uint8_t *low[1] = {stream}, *high[1] = {stream + 32};
-                ni_compress(1, abef, cdgh, low, high);
-                stream += 64;
-            }
-        }
-    }
-#pragma GCC unroll 8
-    for (int i = 0; i < 8; i++) h[i] = _mm512_add_epi32(h[i], s[i]);
-}
-
-WIDE ALWAYS_INLINE void wide_leaves(const uint8_t *data, const uint8_t *salt, uint8_t *out,
-                                    __m128i *abef, __m128i *cdgh)
-{
-    const __m512i swap = _mm512_broadcast_i32x4(
-        _mm_set_epi64x(0x0c0d0e0f08090a0bULL, 0x0405060700010203ULL));
-    __m512i h[16];
-    for (int i = 0; i < 8; i++) h[i] = _mm512_set1_epi32((int)IV[i]);
-    for (int j = 0; j < 8; j++) wide_compress(h, data, salt, j, abef, cdgh, data + 1024 * j);
-    wide_compress(h, data, salt, 8, NULL, NULL, NULL);
-    for (int i = 8; i < 16; i++) h[i] = _mm512_setzero_si512();
-    transpose(h);
-#pragma GCC unroll 16
-    for (int i = 0; i < 16; i++)
-        _mm256_storeu_si256((__m256i *)(out + i * DIGEST),
-                            _mm512_castsi512_si256(_mm512_shuffle_epi8(h[i], swap)));
-}
-
-#define GROUP (16 * BLOCK)
-
-WIDE static void wide_blocks(const uint8_t *data, size_t count, const uint8_t *salt, uint8_t *out,
-                             uint32_t *stream, struct beside *beside)
-{
-    if (stream) {
-        /* Two streams keep the SHA instructions busy: blocks go with them, three side by side. */
-        size_t shared = beside->left / BLOCK < count ? beside->left / BLOCK : count;
-        __m128i abef, cdgh;
-        ni_both(data, shared, salt, out, stream, beside);
-        data += shared * BLOCK;
-        out += shared * DIGEST;
-        count -= shared;
-        ni_pack(stream, &abef, &cdgh);
-        for (; count >= 16; count -= 16, data += GROUP, out += 16 * DIGEST)
-            wide_leaves(data, salt, out, &abef, &cdgh);
-        ni_unpack_to(stream, abef, cdgh);
-    } else {
-        for (; count >= 16; count -= 16, data += GROUP, out += 16 * DIGEST)
-            wide_leaves(data, salt, out, NULL, NULL);
-    }
-    ni_blocks(data, count, salt, out, stream, beside);
-}
-
 static int has_sha(void)
 {
     unsigned a, b, c, d;
+    __builtin_cpu_init();
+    has_avx = __builtin_cpu_supports("avx") != 0;
     if (!__get_cpuid(1, &a, &b, &c, &d) || !(c & bit_SSSE3) || !(c & bit_SSE4_1)) return 0;
     return __get_cpuid_count(7, 0, &a, &b, &c, &d) && (b & bit_SHA);
 }
 
-static int has_avx512(void)
-{
-    __builtin_cpu_init();
-    return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw")
-        && __builtin_cpu_supports("avx512vl");
-}
 #define FAST ni_blocks
 #define FAST_STREAM ni_stream
 #define FAST_NAME "x86-sha"
@@ -707,12 +570,6 @@ static int execute(PyObject *module)
     if (has_sha()) {
         chosen = (struct form){FAST, FAST_STREAM};
         chosen_name = FAST_NAME;
-#ifdef __x86_64__
-        if (has_avx512()) {
-            chosen.blocks = wide_blocks;
-            chosen_name = "x86-sha-avx512";
-        }
-#endif
     }
 #endif
     return PyModule_AddStringConstant(module, "IMPLEMENTATION", chosen_name);
