@@ -15,7 +15,6 @@ UNPARSABLE: Final = -(1 << 70)
 
 _INT64_MAX: Final = (1 << 63) - 1
 _INT64_MIN: Final = -(1 << 63)
-_SPACES: Final = b" \t\n\v\f\r"
 
 
 #: Eight ASCII zeros as one number, and the bits that no octal digit has, once they are taken off.
@@ -67,7 +66,7 @@ def octal(field: bytes) -> int:
     text = field if end < 0 else field[:end]
     size = len(text)
     at = 0
-    while at < size and text[at] in _SPACES:
+    while at < size and is_space(text[at]):
         at += 1
     negative = False
     if at < size and text[at] in b"+-":
@@ -105,24 +104,35 @@ def number(field: bytes, negative_base256: bool) -> int:
     return octal(field)
 
 
-def scan_decimal(text: bytes, at: int) -> tuple[int, int]:
-    """sscanf ``%lld %n`` from ``at``: (value, index behind number and spaces); index -1: none."""
-    size = len(text)
-    while at < size and text[at] in _SPACES:
+def is_space(byte: i64) -> bool:
+    """True for what isspace(3) takes for white space."""
+    return byte == 32 or 9 <= byte <= 13
+
+
+def scan_decimal(text: bytes, start: i64) -> tuple[int, int]:
+    """sscanf ``%lld %n`` from ``start``: (value, index behind number and spaces), or (0, -1)."""
+    size: i64 = len(text)
+    at = start
+    while at < size and is_space(text[at]):
         at += 1
     negative = False
-    if at < size and text[at] in b"+-":
+    if at < size and (text[at] == 45 or text[at] == 43):
         negative = text[at] == 45
         at += 1
-    start = at
+    first = at
+    short: i64 = 0  # of the first eighteen digits, which always fit
     while at < size and 48 <= text[at] <= 57:
+        if at - first < 18:
+            short = short * 10 + (text[at] - 48)
         at += 1
-    if at == start:
+    if at == first:
         return 0, -1
-    # Twenty digits and more saturate; the cut keeps hostile lengths from costing anything.
-    digits = text[start:at].lstrip(b"0")[:20]
-    value = int(digits) if digits else 0
+    value: int = short
+    if at - first > 18:
+        # Twenty digits and more saturate; the cut keeps hostile lengths from costing anything.
+        digits = text[first:at].lstrip(b"0")[:20]
+        value = int(digits) if digits else 0
     value = max(-value, _INT64_MIN) if negative else min(value, _INT64_MAX)
-    while at < size and text[at] in _SPACES:
+    while at < size and is_space(text[at]):
         at += 1
     return value, at

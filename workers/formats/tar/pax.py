@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import Final
 
+from mypy_extensions import i64
+
 from workers.formats.erofs.versions import BuilderVersion
 from workers.formats.errors import FormatError
 from workers.formats.tar.limits import TarLimits
@@ -166,13 +168,18 @@ class PaxParser:
         state.mtime = seconds
         state.nanoseconds = fraction
 
-    def _decimal_fraction(self, value: bytes, start: int) -> int:
+    def _decimal_fraction(self, value: bytes, start: i64) -> int:
+        size: i64 = len(value)
         end = start
-        while end < len(value) and 48 <= value[end] <= 57:
+        nanoseconds: i64 = 0
+        unit: i64 = 100_000_000  # of the next digit; digits behind the ninth are cut
+        while end < size and 48 <= value[end] <= 57:
+            nanoseconds += (value[end] - 48) * unit
+            unit //= 10
             end += 1
-        if end == start or (end < len(value) and value[end] != 0):
+        if end == start or (end < size and value[end] != 0):
             raise self._error("pax-malformed", "a pax mtime's fraction does not parse")
-        return int(value[start : min(end, start + 9)].ljust(9, b"0"))
+        return nanoseconds
 
     def _xattr(self, name: bytes, value: bytes, state: PaxState) -> None:
         if not name:
