@@ -66,14 +66,17 @@ class Blob:
             and self._expected.digest is not None
         )
 
-    def check(self) -> Digest:
-        """Return the digest of all blocks; raises ``ContentMismatch``."""
+    def check(self, digest: Digest | None = None) -> Digest:
+        """Return the digest of all blocks; raises ``ContentMismatch``.
+
+        Where another one hashed the blocks, ``digest`` is what came of it.
+        """
         expected = self._expected
         if expected.size is not None and self.size != expected.size:
             raise ContentMismatch(
                 f"the blob has {self.size} bytes, its descriptor says {expected.size}"
             )
-        digest = Digest(f"{self._algorithm}:{self._hasher.hexdigest()}")
+        digest = digest or Digest(f"{self._algorithm}:{self._hasher.hexdigest()}")
         if expected.digest not in (None, digest):
             raise ContentMismatch(f"the blob is {digest}, its descriptor says {expected.digest}")
         return digest

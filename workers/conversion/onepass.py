@@ -2,21 +2,23 @@
 
 ::
 
-    caller's thread   chunks ─┬─────────────────────> digest of the blob
-    decompress                └─> pieces of the tar ─┬─> leaves (spool), diffID
-                                                     └─> tar headers, index
+    caller's thread   chunks ──┬────────────────────────┐
+    decompress                 └─> pieces of the tar ───┤
+    hashing                                             ├─> digest of the blob, diffID, leaves
+    index                                               └─> tar headers, index
     caller's thread   index leaves + tar leaves -> upper levels, root hash, tree digest
+
+A plain tar needs no decompressing, and its diffID is the digest of the blob.
 """
 
 from __future__ import annotations
 
-import functools
 import time
 from collections.abc import Callable, Iterable, Iterator
 from uuid import UUID
 
 from app.errors import Cancelled, SourceInvalid
-from app.oci.digest import DiffID
+from app.oci.digest import Digest
 from workers.conversion.blob import Blob, algorithm_of, joined
 from workers.conversion.built import BuiltLayer, ExpectedLayer, LayerOptions
 from workers.conversion.collection import rarely_collected
@@ -89,26 +91,14 @@ Work = tuple[Callable[[Piece], None], Piece]
 class _Pipes:
     """The channels between the stages.
 
-    Decompression is the longest stage, so what is hashed shares one thread: on two cores, the other
-    one is decompression's alone. A plain tar leaves that core free, and leaves and digest part.
+    Decompression is the longest stage, and waking a thread costs it: it wakes one, which hashes
+    everything and passes pieces on.
     """
 
-    def __init__(self, flow: Flow, *, hash_together: bool) -> None:
+    def __init__(self, flow: Flow) -> None:
         self.blocks: Channel[bytes] = Channel(flow, _DEPTH)
+        self.hashing: Channel[Work] = Channel(flow, _WIDE_DEPTH)
         self.index: Channel[Piece] = Channel(flow, _DEPTH)
-        self.digest: Channel[Work] = Channel(flow, _WIDE_DEPTH)
-        self.leaves = self.digest if hash_together else Channel[Work](flow, _DEPTH)
-
-    def hashing(self) -> list[tuple[str, Channel[Work]]]:
-        """The channels to hash from, each in a thread."""
-        if self.leaves is self.digest:
-            return [("hashing", self.digest)]
-        return [("digest", self.digest), ("leaves", self.leaves)]
-
-
-def _do(work: Channel[Work]) -> None:
-    for function, piece in work:
-        function(piece)
 
 
 class _Pass:
@@ -122,13 +112,14 @@ class _Pass:
         self._options = options
         self._expected = expected
         self._lease = lease
-        # Hashed in one thread, the blob's digest goes along with what comes out of it.
-        together = bool(compression) and algorithm_of(expected) == "sha256"
-        patient = patient_digest() if together else None
+        own = bool(compression) or algorithm_of(expected) != "sha256"
+        # What is hashed in one thread goes side by side.
+        patient = patient_digest() if own and algorithm_of(expected) == "sha256" else None
         self._blob = Blob(expected, patient)
-        # The blob's own digest is a plain tar's diffID: it is hashed once.
-        hashed = bool(compression) or algorithm_of(expected) != "sha256"
-        self._tar = TarLeaves(lease.create("leaves"), hashed=hashed, beside=patient)
+        self._tar = TarLeaves(lease.create("leaves"), patient)
+        #: Hashes the blob; leaves and diffID do so where the tar is the blob.
+        self._hash_blob = self._blob.hash if own else self._tar.feed
+        self._hashed_apart = own
         self._index: TarIndex | None = None
         self._unhashed = b""
         self._timings: dict[str, float] = {}
@@ -136,16 +127,22 @@ class _Pass:
     def stream(self, chunks: Iterable[bytes], cancelled: Callable[[], bool]) -> None:
         """Send all bytes through the stages; raises the first error of any of them."""
         flow = Flow()
-        pipes = _Pipes(flow, hash_together=bool(self._compression))
-        flow.start("decompress", lambda: self._decompress(pipes))
+        pipes = _Pipes(flow)
+        packed = bool(self._compression)
+        if packed:
+            flow.start("decompress", lambda: self._send_pieces(pipes.blocks, pipes))
+        # Where something is to be unpacked, everything waits for that.
+        flow.start("hashing", lambda: self._hash(pipes), yielding=packed)
         flow.start("index", lambda: self._build_index(pipes.index))
-        for name, work in pipes.hashing():
-            # Where something is to be unpacked, everything waits for that.
-            yielding = bool(self._compression)
-            flow.start(name, functools.partial(_do, work), yielding=yielding)
         source = self._counted(joined(chunks, _BLOCK), cancelled)
         try:
-            self._feed(source, pipes)
+            blocks = self._send_blob(source, pipes)
+            if packed:
+                for block in blocks:
+                    pipes.blocks.put(block)
+                pipes.blocks.close()
+            else:
+                self._send_pieces(blocks, pipes)
             flow.join()
         except BaseException as error:  # noqa: BLE001 - raised again when all has stopped
             flow.fail(error)
@@ -164,36 +161,43 @@ class _Pass:
             self._blob.count(block)
             yield block
 
-    def _feed(self, source: Iterator[bytes], pipes: _Pipes) -> None:
+    def _send_blob(self, source: Iterator[bytes], pipes: _Pipes) -> Iterator[bytes]:
+        """Yield each block, on its way to be hashed when it is not yielded as a piece for that."""
         for block in source:
             self._unhashed = block
-            pipes.digest.put((self._blob.hash, block))
+            if self._hashed_apart:
+                pipes.hashing.put((self._hash_blob, block))
+                self._unhashed = b""
+            yield block
             self._unhashed = b""
-            pipes.blocks.put(block)
-        pipes.blocks.close()
+
+    def _send_pieces(self, blocks: Iterable[bytes], pipes: _Pipes) -> None:
+        options = self._options
+        limits = DecompressionLimits(options.max_uncompressed_bytes, options.max_ratio)
+        for piece in decompress(blocks, self._compression, limits):
+            pipes.hashing.put((self._tar.feed, piece))
+        # The blocks have ended before, so nothing comes to be hashed any more.
+        pipes.hashing.close()
+
+    def _hash(self, pipes: _Pipes) -> None:
+        for function, piece in pipes.hashing:
+            function(piece)
+            if function == self._tar.feed:
+                pipes.index.put(piece)
+        pipes.index.close()
 
     def _read_on(self, source: Iterator[bytes], pipes: _Pipes) -> None:
         """Hash the rest of a blob that a stage refused; raises ``ContentMismatch``.
 
         Bytes damaged on their way are not the publisher's fault, and worth another try.
         """
-        for work, block in pipes.digest.rest():
-            if work == self._blob.hash:
+        for work, block in pipes.hashing.rest():
+            if work == self._hash_blob:
                 work(block)
-        self._blob.hash(self._unhashed)
+        self._hash_blob(self._unhashed)
         for block in source:
-            self._blob.hash(block)
-        self._blob.check()
-
-    def _decompress(self, pipes: _Pipes) -> None:
-        options = self._options
-        limits = DecompressionLimits(options.max_uncompressed_bytes, options.max_ratio)
-        for piece in decompress(pipes.blocks, self._compression, limits):
-            pipes.leaves.put((self._tar.feed, piece))
-            pipes.index.put(piece)
-        # The caller's thread closed the blocks, so nothing comes to be hashed any more.
-        for pipe in (pipes.digest, pipes.leaves, pipes.index):
-            pipe.close()
+            self._hash_blob(block)
+        self._blob.check(None if self._hashed_apart else Digest(self._tar.close()))
 
     def _uuid(self) -> UUID | None:
         """UUID of the index, where it is known before the blob's digest is."""
@@ -231,8 +235,8 @@ class _Pass:
         started = time.perf_counter()
         assert self._index is not None
         options = self._options
-        blob = self._blob.check()
-        diff_id = self._tar.close() or DiffID(blob)
+        diff_id = self._tar.close()
+        blob = self._blob.check(None if self._hashed_apart else Digest(diff_id))
         if self._expected.diff_id not in (None, diff_id):
             raise SourceInvalid(
                 f"the layer's diffID is {diff_id}, its image config says {self._expected.diff_id}",

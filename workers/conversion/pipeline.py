@@ -12,9 +12,10 @@ import os
 import sys
 import threading
 import time
-from collections import deque
 from collections.abc import Callable, Iterator
-from typing import Generic, TypeVar
+from enum import Enum
+from queue import SimpleQueue
+from typing import Any, Generic, TypeVar
 
 T = TypeVar("T")
 #: By how much yielding stages are nicer (nice(2)) than the thread that starts them.
@@ -34,10 +35,10 @@ class Flow:
         #: Stage -> CPU seconds, known when the stage has ended.
         self.cpu: dict[str, float] = {}
         self._lock = threading.Lock()
-        self._channels: list[_Waitable] = []
+        self._channels: list[Channel[Any]] = []
         self._threads: list[threading.Thread] = []
 
-    def attach(self, channel: _Waitable) -> None:
+    def attach(self, channel: Channel[Any]) -> None:
         """Have ``channel`` woken by ``fail``."""
         self._channels.append(channel)
 
@@ -93,60 +94,67 @@ def _yield_processor() -> None:
             os.setpriority(os.PRIO_PROCESS, thread, min(nice, 19))
 
 
-class _Waitable:
-    def __init__(self) -> None:
-        self.changed = threading.Condition()
+class _Sign(Enum):
+    """Stands in a channel where an item would."""
 
-    def wake(self) -> None:
-        with self.changed:
-            self.changed.notify_all()
+    CLOSED = "closed"
+    STOPPED = "stopped"
 
 
-class Channel(_Waitable, Generic[T]):
-    """A bounded queue between two stages; iterating ends when it is closed and empty."""
+class Channel(Generic[T]):
+    """A bounded queue between two stages; iterating ends when it is closed and empty.
+
+    Two queues of the interpreter's own: of items, and of the room for them. A condition variable
+    takes three hand-overs of the interpreter's lock where these take one.
+    """
 
     def __init__(self, flow: Flow, capacity: int) -> None:
         """Hold ``capacity`` items at most."""
-        super().__init__()
         self._flow = flow
-        self._capacity = capacity
-        self._items: deque[T] = deque()
-        self._closed = False
+        self._items: SimpleQueue[T | _Sign] = SimpleQueue()
+        self._room: SimpleQueue[None] = SimpleQueue()
+        for _ in range(capacity):
+            self._room.put(None)
+        #: What was taken when the flow had failed already.
+        self._left: list[T] = []
         flow.attach(self)
+
+    def wake(self) -> None:
+        """Let all who wait see that the flow has failed: each wakes the next."""
+        self._room.put(None)
+        self._items.put(_Sign.STOPPED)
 
     def put(self, item: T) -> None:
         """Add an item, waiting for room; raises ``Stopped``."""
-        with self.changed:
-            while len(self._items) >= self._capacity and self._flow.error is None:
-                self.changed.wait()
-            if self._flow.error is not None:
-                raise Stopped
-            self._items.append(item)
-            self.changed.notify_all()
+        self._room.get()
+        if self._flow.error is not None:
+            self._room.put(None)
+            raise Stopped
+        self._items.put(item)
 
     def close(self) -> None:
         """Say that nothing follows."""
-        with self.changed:
-            self._closed = True
-            self.changed.notify_all()
+        self._items.put(_Sign.CLOSED)
 
     def rest(self) -> list[T]:
         """Take what is left after the flow has stopped."""
-        with self.changed:
-            items = list(self._items)
-            self._items.clear()
+        items, self._left = self._left, []
+        while not self._items.empty():
+            item = self._items.get()
+            if not isinstance(item, _Sign):
+                items.append(item)
         return items
 
     def __iter__(self) -> Iterator[T]:
         while True:
-            with self.changed:
-                while not self._items and not self._closed and self._flow.error is None:
-                    self.changed.wait()
-                if self._flow.error is not None:
-                    raise Stopped
-                if not self._items:
-                    return
-                item = self._items.popleft()
-                self.changed.notify_all()
+            item = self._items.get()
+            if self._flow.error is not None:
+                if not isinstance(item, _Sign):
+                    self._left.append(item)
+                self._items.put(_Sign.STOPPED)
+                raise Stopped
+            if isinstance(item, _Sign):
+                return
+            self._room.put(None)
             yield item
             del item

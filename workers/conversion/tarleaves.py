@@ -15,17 +15,14 @@ _ZERO_BLOCK = bytes(BLOCK)
 class TarLeaves:
     """Fed with every piece of the tar, then closed."""
 
-    def __init__(
-        self, file: SpoolFile, *, hashed: bool, beside: PatientDigest | None = None
-    ) -> None:
-        """Write leaves to ``file``, which is empty; without ``hashed`` there is no diffID.
+    def __init__(self, file: SpoolFile, beside: PatientDigest | None = None) -> None:
+        """Write leaves to ``file``, which is empty.
 
         What waits in ``beside`` is hashed along with the tar.
         """
         self._file = file
-        self._hashed = hashed
         self._beside = beside
-        self._leaves = LeafHasher(hashed=hashed)
+        self._leaves = LeafHasher()
         self.size = 0
 
     def feed(self, piece: Piece) -> None:
@@ -34,10 +31,10 @@ class TarLeaves:
         if leaves := self._leaves.update(piece, self._beside):
             self._file.append(leaves)
 
-    def close(self) -> DiffID | None:
-        """End the tar; return the digest of all that was fed, if hashed."""
+    def close(self) -> DiffID:
+        """End the tar; return the digest of all that was fed."""
         self._file.append(self._leaves.finish())
-        return DiffID("sha256:" + self._leaves.hexdigest()) if self._hashed else None
+        return DiffID("sha256:" + self._leaves.hexdigest())
 
     def leaves(self, blocks: int) -> Extent:
         """Return the leaves of the tar, zero-filled to ``blocks`` blocks; after ``close``."""

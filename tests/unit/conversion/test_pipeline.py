@@ -17,7 +17,7 @@ def test_items_arrive_in_order_and_no_more_than_fit_wait() -> None:
     def produce() -> None:
         for number in range(100):
             channel.put(number)
-            waiting.append(len(channel._items))
+            waiting.append(channel._items.qsize())
         channel.close()
 
     flow.start("produce", produce)

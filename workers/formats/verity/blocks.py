@@ -60,10 +60,10 @@ class LeafHasher:
     Both go over each block together, which costs less than one after the other.
     """
 
-    def __init__(self, salt: Salt = ZERO_SALT, *, hashed: bool = True) -> None:
-        """Start at offset 0; without ``hashed`` there are leaves only."""
+    def __init__(self, salt: Salt = ZERO_SALT) -> None:
+        """Start at offset 0."""
         self._salt = salt
-        self._digest = (StreamDigest() if blocks else hashlib.sha256()) if hashed else None
+        self._digest = StreamDigest() if blocks else hashlib.sha256()
         self._rest = bytearray()
         self.count = 0
 
@@ -93,8 +93,7 @@ class LeafHasher:
         if isinstance(self._digest, StreamDigest) and len(self._salt) == DIGEST:
             self._digest.update_with_blocks(data, self._salt, out, beside)
             return out
-        if self._digest is not None:
-            self._digest.update(data)
+        self._digest.update(data)
         block_hashes_into(data, out, self._salt)
         return out
 
@@ -104,15 +103,12 @@ class LeafHasher:
             return b""
         rest = bytes(self._rest)
         self._rest.clear()
-        if self._digest is not None:
-            self._digest.update(rest)
+        self._digest.update(rest)
         self.count += 1
         return bytes(block_hashes(rest.ljust(BLOCK, b"\0"), self._salt))
 
     def hexdigest(self) -> str:
-        """sha256 of the whole stream; call after ``finish``. Raises ``ValueError`` unhashed."""
-        if self._digest is None:
-            raise ValueError("the stream was not hashed")
+        """sha256 of the whole stream; call after ``finish``."""
         return self._digest.hexdigest()
 
 

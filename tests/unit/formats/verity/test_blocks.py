@@ -41,14 +41,11 @@ def test_each_block_is_hashed_behind_the_salt(salt: bytes, count: int) -> None:
 
 @pytest.mark.usefixtures("form")
 @pytest.mark.parametrize("salt", SALTS)
-@pytest.mark.parametrize("hashed", [True, False])
 @pytest.mark.parametrize("size", [0, 1, 55, 56, 63, 64, 511, 512, 513, 5120, 9999])
-def test_any_chunking_gives_the_same_leaves_and_digest(
-    size: int, hashed: bool, salt: bytes
-) -> None:
+def test_any_chunking_gives_the_same_leaves_and_digest(size: int, salt: bytes) -> None:
     rng = random.Random(size)
     data = rng.randbytes(size)
-    hasher = LeafHasher(Salt(salt), hashed=hashed)
+    hasher = LeafHasher(Salt(salt))
     leaves, at = bytearray(), 0
     while at < size:
         step = rng.choice([1, 100, 511, 512, 513, 2048])
@@ -57,13 +54,7 @@ def test_any_chunking_gives_the_same_leaves_and_digest(
     leaves += hasher.finish()
     assert leaves == reference(data.ljust(-(-size // 512) * 512, b"\0"), salt)
     assert hasher.count == len(leaves) // 32
-    if hashed:
-        assert hasher.hexdigest() == hashlib.sha256(data).hexdigest()
-
-
-def test_the_digest_of_an_unhashed_stream_is_refused() -> None:
-    with pytest.raises(ValueError, match="not hashed"):
-        LeafHasher(hashed=False).hexdigest()
+    assert hasher.hexdigest() == hashlib.sha256(data).hexdigest()
 
 
 START = bytes.fromhex("6a09e667bb67ae853c6ef372a54ff53a510e527f9b05688c1f83d9ab5be0cd19")
