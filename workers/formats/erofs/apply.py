@@ -156,8 +156,7 @@ class TreeBuilder:
                 self._set_target(inode, entry)
                 size = len(inode.target)
             elif size:
-                # Sizes that links declare push later addresses out of the field's 32 bits.
-                inode.block = entry.data >> BLOCK_BITS & 0xFFFF_FFFF
+                inode.block = self._address(entry)
                 skips = True
                 if kind != S_IFREG and not self._places.is_whiteout:
                     self._warnings.add("body-on-special", entry.path, entry.header)
@@ -166,6 +165,17 @@ class TreeBuilder:
         if entry.xattrs is not None:
             self._add_xattrs(inode, entry.xattrs, entry)
         return skips
+
+    def _address(self, entry: Entry) -> int:
+        """First block of the body, in 32 bits; sizes that links declare can push it beyond them.
+
+        Before 1.9, mkfs.erofs cuts the address. From then on it would write 48-bit addresses, which
+        is another format.
+        """
+        block = entry.data >> BLOCK_BITS
+        if block + (entry.size >> BLOCK_BITS) > 0xFFFF_FFFF and self._version.checks_48bit:
+            raise refusal(entry, "address-too-large", "a body's address exceeds 32 bits of blocks")
+        return block & 0xFFFF_FFFF
 
     def _set_times(self, inode: Inode, entry: Entry) -> None:
         mtime = entry.mtime

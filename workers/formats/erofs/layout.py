@@ -295,9 +295,10 @@ class Layout:
             at = start
             while at < end:
                 inode = inodes[at]
-                if inode.nid == NID_UNKNOWN:
-                    self._number(inode)
-                write_i64_le(writer, inode.nid)
+                nid = inode.nid
+                if nid == NID_UNKNOWN:
+                    nid = self._nid(inode)
+                write_i64_le(writer, nid)
                 write_i32_le(writer, i32(offset | file_type(inode.mode) << 16))
                 offset += len(names[at])
                 at += 1
@@ -316,13 +317,13 @@ class Layout:
         assert directory.parent is not None
         return directory.parent
 
-    def _number(self, inode: Inode) -> None:
+    def _nid(self, inode: Inode) -> i64:
         run = inode.run
-        if run is None:  # only the ``..`` of an early builder can ask for one without a place
-            inode.nid = 0
-            return
+        if run is None:  # the ``..`` of an early builder can ask for one that has no place yet
+            return 0
         self._space.place(run)
         inode.nid = (run.addr * BLOCK + inode.offset) >> SLOT_BITS
+        return inode.nid
 
 
 def _sorted_entries(directory: Inode) -> list[bytes]:

@@ -161,3 +161,22 @@ def test_opaque_markers_pile_up_xattrs_to_their_limit() -> None:
     with pytest.raises(FormatError) as caught:
         build(tar + END)
     assert (caught.value.code, caught.value.entry) == ("limit-xattr_bytes", "d/.wh..wh..opq")
+
+
+def _behind(size: int, mtime: int) -> bytes:
+    """A directory that declares ``size``, and a file whose address that pushes away."""
+    return header(b"d", b"5", size=size) + header(b"f", size=3, mtime=mtime) + padded(b"abc") + END
+
+
+@pytest.mark.parametrize("mtime", [0, 5])  # a compact and an extended inode
+def test_an_address_beyond_32_bits_is_cut_or_refused(mtime: int) -> None:
+    for size in (1 << 40, (1 << 42) + 1024):
+        # What mkfs.erofs 1.8.6 and 1.8.10 write: the low 32 bits of the block's number.
+        image = ImageReader(build(_behind(size, mtime), "1.8.6").data)
+        (file,) = [inode for path, inode in image.walk() if path == b"/f"]
+        (record,) = image.chunks(file)
+        assert record.block == (size // 512 + 2) & 0xFFFF_FFFF
+    build(_behind(1 << 40, mtime))
+    with pytest.raises(FormatError) as caught:
+        build(_behind(1 << 42, mtime))
+    assert (caught.value.code, caught.value.entry) == ("address-too-large", "f")

@@ -3,8 +3,20 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from workers.formats.tar.numbers import UNPARSABLE, number, octal, scan_decimal, signed32, signed64
+from workers.formats.tar.numbers import (
+    UNPARSABLE,
+    number,
+    octal,
+    plain_checksum,
+    plain_octal8,
+    plain_octal12,
+    scan_decimal,
+    signed32,
+    signed64,
+)
 
 
 @pytest.mark.parametrize(
@@ -63,3 +75,30 @@ def test_wrapping() -> None:
     assert signed64(2**63) == -(2**63)
     assert signed64(-(2**63) - 1) == 2**63 - 1
     assert signed32(2**31) == -(2**31)
+
+
+@given(st.binary(min_size=12, max_size=12) | st.from_regex(rb"[0-8 ]{11}[0-8 \0]", fullmatch=True))
+def test_plain_fields_are_read_as_all_are(field: bytes) -> None:
+    """What is read eight digits at once is what the general rule reads, or left to it."""
+    block = b"\xff" * 5 + field
+    assert plain_octal12(block, 5) in (-1, octal(field))
+    assert plain_octal8(block, 5) in (-1, octal(field[:8]))
+    assert plain_checksum(block, 5) in (-1, octal(field[:8]))
+
+
+@pytest.mark.parametrize("digits", ["0" * 11, "7" * 11, "01234567012", "10000000000"])
+@pytest.mark.parametrize("end", [b"\0", b" "])
+def test_plain_fields_are_told(digits: str, end: bytes) -> None:
+    """The common forms are among them: else nothing would be gained."""
+    assert plain_octal12(digits.encode() + end, 0) == int(digits, 8)
+    assert plain_octal8(digits[:7].encode() + end, 0) == int(digits[:7], 8)
+    assert plain_checksum(digits[:6].encode() + b"\0 ", 0) == int(digits[:6], 8)
+
+
+@pytest.mark.parametrize("at", range(11))
+def test_a_digit_that_is_none_is_told_at_every_place(at: int) -> None:
+    for byte in (b"8", b"/", b" ", b"\0", b"\xb0", b"p"):
+        field = b"0" * at + byte + b"0" * (10 - at) + b"\0"
+        assert plain_octal12(field, 0) == -1
+        if at < 7:
+            assert plain_octal8(field[:7] + b"\0", 0) == -1
