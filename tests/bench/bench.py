@@ -70,16 +70,18 @@ _STREAMS = [(200 << 20, True), (5 << 30, True), (5 << 30, False)]
 def compare(
     path: Path, form: str, tar: Path, warm: WarmProcess, options: argparse.Namespace
 ) -> dict[str, Any]:
-    """Run the peer and ourselves in turn over ``path``."""
+    """Run the peer, ourselves and the stages alone in turn over ``path``."""
     work = ROOT / ".cache" / "bench" / "work"
     mkfs = Path(options.mkfs)
     peer: list[Sample] = []
     ours: list[Sample] = []
+    limits: list[limit.Limit] = []
+    stages = limit.Stages(path)
     warm.run(path, work)  # pages of the layer and of the process
     for _ in range(options.rounds):
         peer.append(run_peer(mkfs, path, work))
         ours.append(warm.run(path, work))
-    bound = limit.measure(path)
+        limits.append(stages.measure())
     size = tar.stat().st_size
     mine, theirs = _median(ours), _median(peer)
     return {
@@ -91,8 +93,8 @@ def compare(
         "speedup": statistics.median(p.wall / o.wall for p, o in zip(peer, ours, strict=True)),
         "cpu_per_gb": mine["cpu"] / size * 1e9,
         "temp_share": mine["temp"] / size,
-        "limit": bound.report(),
-        "distance": mine["wall"] / bound.wall,
+        "limit": _median_limit(limits),
+        "distance": statistics.median(o.wall / b.wall for o, b in zip(ours, limits, strict=True)),
         "stages": ours[-1].stages,
         "samples": {"peer": [asdict(s) for s in peer], "ours": [asdict(s) for s in ours]},
     }
@@ -106,6 +108,11 @@ def _median(samples: list[Sample]) -> dict[str, float]:
         "temp": lambda s: s.temp,
     }
     return {what: statistics.median(map(get, samples)) for what, get in pick.items()}
+
+
+def _median_limit(limits: list[limit.Limit]) -> dict[str, float]:
+    reports = [one.report() for one in limits]
+    return {what: statistics.median(report[what] for report in reports) for what in reports[0]}
 
 
 HEADING = (

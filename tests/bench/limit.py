@@ -12,11 +12,12 @@ from __future__ import annotations
 import hashlib
 import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from workers.conversion.decompression import DecompressionLimits, Piece, decompress, detect
+from workers.conversion.collection import rarely_collected
+from workers.conversion.decompression import DecompressionLimits, decompress, detect
 from workers.formats.erofs.tarindex import TarIndexBuilder, TarIndexOptions
 from workers.formats.verity.blocks import LeafHasher, block_hashes
 
@@ -25,7 +26,7 @@ _LIMITS = DecompressionLimits(1 << 40, 1e9)
 
 @dataclass(frozen=True, slots=True)
 class Limit:
-    """Seconds of each stage alone, best of some tries, and what follows from them."""
+    """Seconds of each stage alone, and what follows from them."""
 
     decompress: float
     digest: float
@@ -51,63 +52,62 @@ class Limit:
         return {**asdict(self), "wall": self.wall, "cpu": self.cpu}
 
 
-def measure(layer: Path, tries: int = 3) -> Limit:
-    """Measure the stages over ``layer``, whose content is held in memory."""
-    blob = layer.read_bytes()
-    kind = detect(blob[:4])
-    blocks = [blob[at : at + (1 << 20)] for at in range(0, len(blob), 1 << 20)]
-    pieces = [bytes(piece) for piece in decompress(blocks, kind, _LIMITS)]
-    tree = bytes(sum(map(len, pieces)) // 15)
+class Stages:
+    """The stages over one layer, whose content is held in memory."""
 
-    def inflate() -> None:
-        for _ in decompress(blocks, kind, _LIMITS):
+    def __init__(self, layer: Path) -> None:
+        """Read and unpack ``layer``."""
+        blob = layer.read_bytes()
+        self._kind = detect(blob[:4])
+        self._blocks = [blob[at : at + (1 << 20)] for at in range(0, len(blob), 1 << 20)]
+        self._pieces = [bytes(piece) for piece in decompress(self._blocks, self._kind, _LIMITS)]
+        self._tree = bytes(sum(map(len, self._pieces)) // 15)
+
+    def measure(self) -> Limit:
+        """Run each stage once. A host's speed changes: measure in every round, as all else."""
+        headers, layout = self._index()
+        return Limit(
+            # A plain tar is not unpacked, and its digest is its diffID.
+            decompress=_seconds(self._decompress) if self._kind else 0.0,
+            digest=_seconds(self._digest) if self._kind else 0.0,
+            leaves=_seconds(self._leaves),
+            headers=headers,
+            layout=layout,
+            upper=_seconds(self._upper),
+            cores=len(os.sched_getaffinity(0)),
+        )
+
+    def _decompress(self) -> None:
+        for _ in decompress(self._blocks, self._kind, _LIMITS):
             pass
 
-    def digest() -> None:
+    def _digest(self) -> None:
         hasher = hashlib.sha256()
-        for block in blocks:
+        for block in self._blocks:
             hasher.update(block)
 
-    def leaves() -> None:
+    def _leaves(self) -> None:
         hasher = LeafHasher()
-        for piece in pieces:
+        for piece in self._pieces:
             hasher.update(piece)
 
-    def upper() -> None:
-        # Hashes of the leaf level, and the digest of the whole tree.
-        block_hashes(tree[: len(tree) // 512 * 512])
-        hashlib.sha256(tree).digest()
+    def _upper(self) -> None:
+        """Hashes of the leaf level, and the digest of the whole tree."""
+        block_hashes(self._tree[: len(self._tree) // 512 * 512])
+        hashlib.sha256(self._tree).digest()
 
-    headers, layout = _index(pieces, tries)
-    return Limit(
-        decompress=_best(inflate, tries) if kind else 0.0,
-        # A plain tar's digest is its diffID.
-        digest=_best(digest, tries) if kind else 0.0,
-        leaves=_best(leaves, tries),
-        headers=headers,
-        layout=layout,
-        upper=_best(upper, tries),
-        cores=len(os.sched_getaffinity(0)),
-    )
-
-
-def _index(pieces: Sequence[Piece], tries: int) -> tuple[float, float]:
-    found = []
-    for _ in range(tries):
+    def _index(self) -> tuple[float, float]:
         builder = TarIndexBuilder(TarIndexOptions(uuid=bytes(16)))
-        start = time.perf_counter()
-        for piece in pieces:
-            builder.feed(piece)
-        middle = time.perf_counter()
-        builder.finish()
-        found.append((middle - start, time.perf_counter() - middle))
-    return min(found, key=sum)
+        with rarely_collected():
+            start = time.perf_counter()
+            for piece in self._pieces:
+                builder.feed(piece)
+            middle = time.perf_counter()
+            builder.finish()
+        return middle - start, time.perf_counter() - middle
 
 
-def _best(stage: Callable[[], None], tries: int) -> float:
-    best = float("inf")
-    for _ in range(tries):
-        start = time.perf_counter()
-        stage()
-        best = min(best, time.perf_counter() - start)
-    return best
+def _seconds(stage: Callable[[], None]) -> float:
+    start = time.perf_counter()
+    stage()
+    return time.perf_counter() - start
