@@ -76,7 +76,7 @@ def compare(
     peer: list[Sample] = []
     ours: list[Sample] = []
     limits: list[limit.Limit] = []
-    stages = limit.Stages(path)
+    stages = limit.Stages(path, path.parent)
     warm.run(path, work)  # pages of the layer and of the process
     for _ in range(options.rounds):
         peer.append(run_peer(mkfs, path, work))

@@ -32,7 +32,7 @@ def plot(result: dict[str, Any], path: Path) -> None:
         f"{result['rounds']} rounds in turn"
     )
     axes[0].legend()
-    parts = ("decompress", "digest", "leaves", "headers", "layout", "upper")
+    parts = ("decompress", "digest", "leaves", "headers", "layout", "upper", "write")
     bottom = [0.0] * len(rows)
     for part in parts:
         values = [row["limit"][part] for row in rows]

@@ -38,7 +38,7 @@ from workers.formats.verity.blocks import patient_digest
 _BLOCK = 256 << 10
 #: Items in a channel: enough to even out the stages, 1 MiB each at most.
 _DEPTH = 4
-_WIDE_DEPTH = 16
+_WIDE_DEPTH = 8
 #: Uncompressed bytes per compressed byte that the first reservation of the spool supposes.
 _USUAL_RATIO = 3
 #: Stands in the index until the digest that its UUID derives from is known.
