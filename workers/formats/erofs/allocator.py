@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from librt.vecs import append, vec
+from librt.vecs import vec
 from mypy_extensions import i64
 
 META: Final = 0
@@ -53,10 +53,7 @@ class Allocator:
         #: Queue number -> sentinel. Number: (kind * 2 + placed) * 512 + bytes used.
         self._queues: list[Run | None] = [None] * 2048
         #: The queues that are not empty: a bit each, ``_WORDS`` words for each family.
-        filled = vec[i64](capacity=4 * _WORDS)
-        for _ in range(4 * _WORDS):
-            filled = append(filled, i64(0))
-        self._filled: vec[i64] = filled
+        self._filled: vec[i64] = vec[i64]([0] * (4 * _WORDS))
         first = Run(META)
         self._append(self._head.before, first)
         self.attach(first, 0, 1)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from librt.vecs import append, vec
+from librt.vecs import vec
 from mypy_extensions import i64
 
 from workers.formats.erofs.checksums import crc32c
@@ -83,12 +83,7 @@ class _Inodes:
     """An image under construction: inodes as words of eight bytes, what has odd lengths beside."""
 
     def __init__(self, blocks: i64) -> None:
-        count = blocks * (BLOCK // 8)
-        words = vec[i64](capacity=count)
-        while count > 0:
-            words = append(words, i64(0))
-            count -= 1
-        self._words: vec[i64] = words
+        self._words: vec[i64] = vec[i64]([0] * (blocks * (BLOCK // 8)))
         #: (byte offset, bytes) of xattrs and inline tails.
         self._pieces: list[tuple[int, bytes]] = []
 
