@@ -38,7 +38,8 @@ from workers.formats.verity.blocks import patient_digest
 _BLOCK = 256 << 10
 #: Items in a channel: enough to even out the stages, 1 MiB each at most.
 _DEPTH = 4
-_WIDE_DEPTH = 8
+#: What compresses well is inflated faster than it is hashed; the rest of a layer makes up for it.
+_DEEP = 32
 #: Uncompressed bytes per compressed byte that the first reservation of the spool supposes.
 _USUAL_RATIO = 3
 #: Stands in the index until the digest that its UUID derives from is known.
@@ -95,9 +96,9 @@ class _Pipes:
     everything and passes pieces on.
     """
 
-    def __init__(self, flow: Flow) -> None:
+    def __init__(self, flow: Flow, *, packed: bool) -> None:
         self.blocks: Channel[bytes] = Channel(flow, _DEPTH)
-        self.hashing: Channel[Work] = Channel(flow, _WIDE_DEPTH)
+        self.hashing: Channel[Work] = Channel(flow, _DEEP if packed else _DEPTH)
         self.index: Channel[Piece] = Channel(flow, _DEPTH)
 
 
@@ -127,8 +128,8 @@ class _Pass:
     def stream(self, chunks: Iterable[bytes], cancelled: Callable[[], bool]) -> None:
         """Send all bytes through the stages; raises the first error of any of them."""
         flow = Flow()
-        pipes = _Pipes(flow)
         packed = bool(self._compression)
+        pipes = _Pipes(flow, packed=packed)
         if packed:
             flow.start("decompress", lambda: self._send_pieces(pipes.blocks, pipes))
         # Where something is to be unpacked, everything waits for that.
