@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from librt.strings import read_i32_le, read_i64_le
 from librt.vecs import vec
 from mypy_extensions import i64
 
@@ -51,16 +52,17 @@ class SuperblockFacts:
 
 def write_index(layout: Layout, facts: SuperblockFacts) -> bytes:
     """The finished index, device-table form."""
-    inodes = _Inodes(layout.blocks)
+    image = _Image(layout.blocks)
     filters = False
     for inode in layout.inodes:
-        if inodes.write(inode):
+        if image.write(inode):
             filters = True
-    image = inodes.image()
     for offset, piece in layout.pieces:
-        image[offset : offset + len(piece)] = piece
-    _write_superblock(image, layout, facts, filters)
-    return bytes(image)
+        image.put(offset, piece)
+    image.put(EROFS_SUPER_OFFSET, _superblock(layout, facts, filters))
+    if facts.version.checksum:
+        image.seal()
+    return image.data()
 
 
 def inode_format(inode: Inode) -> i64:
@@ -79,20 +81,39 @@ def _upper(value: i64) -> i64:
     return (((value & 0xFFFF_FFFF) ^ 0x8000_0000) - 0x8000_0000) << 32
 
 
-class _Inodes:
-    """An image under construction: inodes as words of eight bytes, what has odd lengths beside."""
+class _Image:
+    """An image under construction, as words of eight bytes."""
 
     def __init__(self, blocks: i64) -> None:
         self._words: vec[i64] = vec[i64]([0] * (blocks * (BLOCK // 8)))
-        #: (byte offset, bytes) of xattrs and inline tails.
-        self._pieces: list[tuple[int, bytes]] = []
 
-    def image(self) -> bytearray:
+    def data(self) -> bytes:
         """All of it in bytes."""
-        image = bytearray(memoryview(self._words))
-        for offset, piece in self._pieces:
-            image[offset : offset + len(piece)] = piece
-        return image
+        return bytes(memoryview(self._words))
+
+    def put(self, offset: i64, data: bytes) -> None:
+        """Write ``data`` at a multiple of four bytes; zeros follow up to a multiple of eight.
+
+        They hit nothing: what comes behind begins at a multiple of eight, or is written later.
+        """
+        size: i64 = len(data)
+        data += bytes(8)
+        at = offset >> 3
+        done: i64 = 0
+        if offset & 4:
+            self._words[at] = (self._words[at] & 0xFFFF_FFFF) | _upper(i64(read_i32_le(data, 0)))
+            at += 1
+            done = 4
+        while done < size:
+            self._words[at] = read_i64_le(data, done)
+            at += 1
+            done += 8
+
+    def seal(self) -> None:
+        """Put the checksum behind the magic number; the field itself must be zero."""
+        at: i64 = EROFS_SUPER_OFFSET // 8
+        block = memoryview(self._words)[at : at + BLOCK // 8]
+        self._words[at] = (self._words[at] & 0xFFFF_FFFF) | _upper(crc32c(bytes(block)))
 
     def write(self, inode: Inode) -> bool:
         """Write ``inode`` with xattrs, chunk records and inline tail; True: it has a filter."""
@@ -123,13 +144,13 @@ class _Inodes:
         if inode.xattr_size:
             assert inode.xattrs is not None
             area, name_filter = encode(inode.xattrs)
-            self._pieces.append((start + size, area))
+            self.put(start + size, area)
             size += len(area)
             filtered = name_filter != 0
         if inode.layout == LAYOUT_CHUNK_BASED:
             self._write_chunks((start + size + 7) >> 3, inode)
         elif inode.tail:
-            self._pieces.append((start + inode.area, inode.tail))
+            self.put(start + inode.area, inode.tail)
         return filtered
 
     def _write_chunks(self, at: i64, inode: Inode) -> None:
@@ -145,9 +166,8 @@ class _Inodes:
             count -= 1
 
 
-def _write_superblock(
-    image: bytearray, layout: Layout, facts: SuperblockFacts, filters: bool
-) -> None:
+def _superblock(layout: Layout, facts: SuperblockFacts, filters: bool) -> bytes:
+    """Superblock, its checksum zero, and the device slot that follows it."""
     version = facts.version
     compat = EROFS_FEATURE_COMPAT_MTIME
     if version.checksum:
@@ -158,9 +178,7 @@ def _write_superblock(
     assert run is not None
     root_nid = (run.addr * BLOCK + layout.root.offset) >> SLOT_BITS
     incompat = EROFS_FEATURE_INCOMPAT_DEVICE_TABLE | version.extra_incompat
-    SUPER_BLOCK.pack_into(
-        image,
-        EROFS_SUPER_OFFSET,
+    superblock = SUPER_BLOCK.pack(
         EROFS_SUPER_MAGIC_V1,
         0,
         compat,
@@ -180,11 +198,7 @@ def _write_superblock(
         1,
         DEVICE_SLOT_OFFSET // EROFS_DEVT_SLOT_SIZE,
     )
-    DEVICE_SLOT.pack_into(
-        image, DEVICE_SLOT_OFFSET, b"", facts.tar_blocks & 0xFFFF_FFFF, layout.blocks, 0, 0
-    )
-    if version.checksum:
-        seal(image)
+    return superblock + DEVICE_SLOT.pack(b"", facts.tar_blocks & 0xFFFF_FFFF, layout.blocks, 0, 0)
 
 
 def seal(image: bytearray) -> None:
