@@ -11,7 +11,7 @@ import functools
 
 #: mallopt(3): parameters and values. Each arena keeps ``_KEPT`` bytes; two arenas are enough for
 #: threads that rarely allocate at once, and bound what is kept.
-_M_TRIM_THRESHOLD, _KEPT = -1, 40 << 20
+_M_TRIM_THRESHOLD, _KEPT = -1, 64 << 20
 _M_MMAP_THRESHOLD, _FROM_HEAP = -3, 16 << 20
 _M_ARENA_MAX, _ARENAS = -8, 2
 

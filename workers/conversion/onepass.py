@@ -39,7 +39,7 @@ _BLOCK = 256 << 10
 #: Items in a channel: enough to even out the stages, 1 MiB each at most.
 _DEPTH = 4
 #: What compresses well is inflated faster than it is hashed; the rest of a layer makes up for it.
-_DEEP = 32
+_DEEP = 24
 #: Uncompressed bytes per compressed byte that the first reservation of the spool supposes.
 _USUAL_RATIO = 3
 #: Stands in the index until the digest that its UUID derives from is known.
