@@ -39,6 +39,7 @@ def plot(result: dict[str, Any], path: Path) -> None:
         axes[1].bar(places, values, 0.6, bottom=bottom, label=part)
         bottom = [low + value for low, value in zip(bottom, values, strict=True)]
     axes[1].set_ylabel("CPU seconds of each stage alone")
+    axes[1].set_ylim(top=max(bottom) * 1.15)
     axes[1].legend(ncols=len(parts))
     for axis in axes:
         axis.set_xticks(list(places), names)

@@ -53,11 +53,11 @@ class HeaderFields:
 
     def check(self, block: bytes, at: i64) -> int:
         """One of the CHECKSUM values; the last twelve bytes do not count, as mkfs.erofs has it."""
-        tail = block[at + 156 : at + 500]
+        tail = block[at + 157 : at + 500]
         if tail != self._tail:
             self._new_tail(tail)
-        # Eight spaces stand in for the field itself.
-        total = _sum148(block, at) + self._tail_sum + 256
+        # Eight spaces stand in for the field itself; the type follows it.
+        total = _sum148(block, at) + 256 + block[at + 156] + self._tail_sum
         if plain_checksum(block, at + 148) == total:
             return CHECKSUM_RIGHT
         stored = octal(block[at + 148 : at + 156])
@@ -68,13 +68,13 @@ class HeaderFields:
         return CHECKSUM_WRONG
 
     def _new_tail(self, tail: bytes) -> None:
-        """What bytes 156 to 499 say, which rarely change between entries."""
+        """What bytes 157 to 499 say, which rarely change between headers."""
         self._tail = tail
         # The low half of adler32 is one plus the sum of the bytes, exact below 65521.
         self._tail_sum = (adler32(tail[:172]) & 0xFFFF) + (adler32(tail[172:]) & 0xFFFF) - 2
-        self.link = text(tail[1:101])
-        self.ustar = tail[101:106] == b"ustar"
-        prefix = text(tail[189:])
+        self.link = text(tail[:100])
+        self.ustar = tail[100:105] == b"ustar"
+        prefix = text(tail[188:])
         if prefix and not prefix.endswith(b"/"):
             prefix += b"/"
         self.prefix = prefix

@@ -98,6 +98,8 @@ class PaxParser:
             state.uid = self._owner(value)
         elif key == b"gid":
             state.gid = self._owner(value)
+        elif not key or 97 <= key[0] <= 122:
+            return  # atime, ctime and the like: the names below begin with capitals
         elif key.startswith(_SCHILY):
             self._xattr(key[len(_SCHILY) :], value, state)
         elif key.startswith(_LIBARCHIVE):
