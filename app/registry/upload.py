@@ -64,7 +64,7 @@ class Upload:
 
         Raises ``ContentMismatch`` when the source or the registry disagrees with the descriptor.
         """
-        failures, mark = 0, 0
+        failures, mark, restarts = 0, 0, 0
         while True:
             try:
                 self._attempt()
@@ -79,8 +79,11 @@ class Upload:
                     raise
                 known = self._recover()
                 if known - mark >= PROGRESS:
-                    failures, mark = 0, known
+                    failures, mark = restarts, known
                 failures += 1
+                if not known:
+                    # What is sent anew is progress again, but not for ever.
+                    restarts, mark = restarts + 1, 0
                 again = error if error.retryable else Unavailable(str(error))
                 if not self._client.retry.pause(failures, again):
                     self._cancel()
