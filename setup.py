@@ -13,8 +13,8 @@ from setuptools import Extension, setup
 FORMATS = sorted(
     str(path)
     for package, left_out in (
-        ("tar", {"__init__", "limits", "warning"}),
-        ("erofs", {"__init__", "dump", "reader", "singledevice", "tarindex", "versions"}),
+        ("erofs", {"__init__", "dump", "reader"}),
+        ("tarindex", {"__init__", "builder", "limits", "singledevice", "versions", "warning"}),
     )
     for path in Path("workers/formats", package).glob("*.py")
     if path.stem not in left_out

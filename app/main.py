@@ -14,7 +14,7 @@ from fastapi import FastAPI
 from redis import Redis
 from starlette.responses import JSONResponse, Response
 
-from app.admin import problems
+from app import problems
 from app.admin.routes import include_admin
 from app.admin.services import AdminServices
 from app.config.file import load_config

@@ -18,9 +18,9 @@ from app.jobs.queue import INTAKE_QUEUE, MAINTENANCE_QUEUE, QUEUES, CeleryJobQue
 from app.jobs.timing import EngineTiming
 from app.settings import Settings
 from workers import tasks, telemetry
-from workers.conversion.spool import Spool
 from workers.engine.clock import ReaperClock
 from workers.engine.context import WorkerContext
+from workers.layers.spool import Spool
 
 #: Seconds between looks whether a sweep is due or unfinished.
 SWEEP_SECONDS = 30.0

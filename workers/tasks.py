@@ -8,11 +8,11 @@ from typing import Any
 from celery import Celery
 
 from app.jobs.messages import DrainIntake, Reap, RunNext, SweepRegistries, VerifyImage
-from app.jobs.reaper import Reaper
 from workers.engine.context import WorkerContext
 from workers.engine.draining import drain
 from workers.engine.image_job import run_image
 from workers.engine.layer_job import run_layer
+from workers.engine.reaper import Reaper
 from workers.engine.verify_job import run_verification
 from workers.sweep.scheduled import sweep_due
 

@@ -10,11 +10,11 @@ from fastapi import Depends, Request
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
 from app.admin.authorization import Authenticator, Principal, Role
-from app.admin.problems import Problem
 from app.admin.services import AdminServices
 from app.config.model import AdminConfig
 from app.jobs.keys import key
 from app.jobs.scripts import broker_errors
+from app.problems import Problem
 
 _bearer = HTTPBearer(auto_error=False, description="API token or OIDC JWT")
 

@@ -15,8 +15,8 @@ from typing import Any, Protocol
 
 import jwt
 
-from app.admin.problems import Problem
 from app.config.model import AdminConfig, AdminOidcConfig
+from app.problems import Problem
 
 _ALGORITHMS = ["RS256", "RS384", "RS512", "PS256", "ES256", "ES384", "EdDSA"]
 

@@ -12,12 +12,12 @@ from app.admin.access import Access
 from app.admin.authorization import Principal, Role
 from app.admin.idempotency import once
 from app.admin.paging import CursorQuery, LimitQuery, link_next
-from app.admin.problems import Problem
 from app.admin.schemas import BatchList, Reprocess, ReprocessPlan, SweepsAsked
 from app.admin.services import AdminServices
 from app.jobs.batches import Batch, BatchProgress
 from app.jobs.intake import IntakeOptions
 from app.jobs.selection import Selector, item_of, select
+from app.problems import Problem
 
 
 def batches_router(services: AdminServices, access: Access) -> APIRouter:

@@ -17,9 +17,9 @@ from pydantic import BaseModel
 from redis import Redis
 
 from app.admin.authorization import Principal
-from app.admin.problems import Problem
 from app.jobs.keys import key
 from app.jobs.scripts import broker_errors
+from app.problems import Problem
 
 KEEP = 24 * 3600
 #: Longest time one request may work under a claimed key, in seconds.

@@ -11,15 +11,15 @@ from app.admin.access import Access
 from app.admin.authorization import Principal, Role
 from app.admin.idempotency import once
 from app.admin.jobs import event_of
-from app.admin.problems import Problem
 from app.admin.schemas import ImageView, Verify
 from app.admin.services import AdminServices
+from app.jobs.push import PushEvent
 from app.jobs.requests import VerificationRequest
 from app.oci.digest import Digest
 from app.oci.reference import check_repository
+from app.problems import Problem
 from app.registry.coordination import RedisCoordination
 from app.registry.factory import open_registry
-from app.webhooks.events import PushEvent
 
 #: Jobs of one repository that are looked through for the image.
 _LOOK_THROUGH = 200

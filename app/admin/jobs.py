@@ -11,14 +11,14 @@ from app.admin.access import Access
 from app.admin.authorization import Principal, Role
 from app.admin.idempotency import once
 from app.admin.paging import CursorQuery, LimitQuery, link_next
-from app.admin.problems import Problem
 from app.admin.progress import job_stream
 from app.admin.schemas import EventView, JobList, JobView, SubmitJob, Submitted, Target
 from app.admin.services import AdminServices
 from app.jobs.intake import IntakeOptions
+from app.jobs.push import PushEvent
 from app.jobs.records import Job
 from app.jobs.state import JobState
-from app.webhooks.events import PushEvent
+from app.problems import Problem
 
 _OTHER: dict[int | str, dict[str, Any]] = {404: {"description": "No such record"}}
 

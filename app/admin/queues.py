@@ -11,13 +11,13 @@ from app.admin.access import Access
 from app.admin.authorization import Principal, Role
 from app.admin.jobs import job_or_404
 from app.admin.paging import CursorQuery, LimitQuery, link_next
-from app.admin.problems import Problem
 from app.admin.schemas import AuditPage, DeadEvents, JobList, QueuesView, QueueView, Whoami
 from app.admin.services import AdminServices
 from app.jobs.messages import Lane
 from app.jobs.records import Job
 from app.jobs.schedule import LANES
 from app.jobs.state import JobState
+from app.problems import Problem
 
 
 def queues_router(services: AdminServices, access: Access) -> APIRouter:

@@ -11,10 +11,10 @@ from app.admin.authorization import Principal, Role
 from app.admin.batches import batches_router
 from app.admin.images import images_router
 from app.admin.jobs import jobs_router
-from app.admin.problems import MEDIA_TYPE
 from app.admin.queues import dead_letters_router, queues_router
 from app.admin.rules import rules_router
 from app.admin.services import AdminServices
+from app.problems import MEDIA_TYPE
 
 _PROBLEM = {
     "description": "Problem document (RFC 9457)",

@@ -8,10 +8,10 @@ from typing import Any, Self
 from fastapi import APIRouter
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from app.admin.problems import Problem
 from app.config.explain import decide
 from app.config.model import ServiceConfig
 from app.oci.reference import Reference
+from app.problems import Problem
 
 
 class RuleQuestion(BaseModel):

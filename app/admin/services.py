@@ -8,7 +8,6 @@ from typing import Self
 
 from redis import Redis
 
-from app.admin.problems import Problem
 from app.config.model import RegistryConfig, ServiceConfig
 from app.jobs.audit import AuditTrail
 from app.jobs.batches import Batches
@@ -16,6 +15,7 @@ from app.jobs.engine import JobEngine
 from app.jobs.intake import RedisIntake
 from app.jobs.requests import SweepRequests, Verifications
 from app.oci.reference import Reference
+from app.problems import Problem
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,12 +9,12 @@ from typing import cast
 from app.admin.authorization import Role
 from app.admin.batches import batch_or_404
 from app.admin.jobs import job_or_404
-from app.admin.problems import Problem
 from app.admin.queues import dead_or_409
 from app.admin.services import AdminServices
 from app.console.gate import Visit
 from app.jobs.messages import Lane
 from app.jobs.schedule import LANES
+from app.problems import Problem
 
 Change = Callable[[AdminServices, str], object]
 

@@ -10,8 +10,8 @@ from fastapi import Request
 
 from app.admin.access import Access
 from app.admin.authorization import Principal, Role
-from app.admin.problems import Problem
 from app.console.sessions import Session, Sessions
+from app.problems import Problem
 
 COOKIE = "verilayer_console"
 _FORM_BYTES = 16_384

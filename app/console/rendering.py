@@ -13,9 +13,9 @@ from fastapi.responses import HTMLResponse, RedirectResponse
 from fastapi.routing import APIRoute
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from app.admin.problems import TITLES, Problem, status_of
 from app.console.gate import LoginNeeded
 from app.errors import VerilayerError
+from app.problems import TITLES, Problem, status_of
 
 HEADERS = {
     "Content-Security-Policy": (

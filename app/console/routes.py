@@ -13,7 +13,6 @@ from app.admin.access import Access
 from app.admin.authorization import Role
 from app.admin.images import ask_verification, image_view
 from app.admin.jobs import job_or_404
-from app.admin.problems import Problem
 from app.admin.progress import job_stream
 from app.admin.queues import queues_view
 from app.admin.services import AdminServices
@@ -22,8 +21,9 @@ from app.console.charts import HEIGHT, WIDTH, charts, recent_jobs
 from app.console.gate import COOKIE, Gate, Visit, check_csrf, own_form
 from app.console.rendering import ConsoleRoute, page
 from app.console.sessions import Sessions
+from app.jobs.push import PushEvent
 from app.jobs.state import JobState
-from app.webhooks.events import PushEvent
+from app.problems import Problem
 
 _STATIC = {"console.css": "text/css", "console.js": "text/javascript"}
 

@@ -18,10 +18,10 @@ from redis import Redis
 from app.jobs.intake import IntakeOptions, RedisIntake
 from app.jobs.keys import key
 from app.jobs.listing import page_of
+from app.jobs.push import PushEvent
 from app.jobs.scripts import broker_errors
 from app.jobs.state import JobState
 from app.oci.digest import Digest
-from app.webhooks.events import PushEvent
 
 if TYPE_CHECKING:
     from app.jobs.engine import JobEngine

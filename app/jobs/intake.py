@@ -17,9 +17,9 @@ from pydantic import BaseModel, ConfigDict
 from redis import Redis
 
 from app.errors import BrokerUnavailable
+from app.jobs.push import PushEvent
 from app.jobs.scripts import Scripts
 from app.observability import tracing
-from app.webhooks.events import PushEvent
 
 #: How long a delivery id is remembered, in seconds (registries.md section 6: 24 h).
 REPLAY_SECONDS = 24 * 3600

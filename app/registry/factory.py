@@ -11,15 +11,15 @@ import httpx
 from app.config.model import CredentialsConfig, RegistryConfig
 from app.config.secrets import Secret
 from app.errors import ConfigurationError
-from app.registry.accounts import Anonymous, CredentialProvider, StaticCredential
-from app.registry.client import RegistryClient, Timeouts, read_bounded, transport_errors
-from app.registry.network import AddressPolicy, GuardedTransport
+from app.registry.auth.accounts import Anonymous, CredentialProvider, StaticCredential
+from app.registry.auth.tokens import MAX_TOKEN_BYTES, Authenticator, RealmPolicy, type_exchange
+from app.registry.http.client import RegistryClient, Timeouts, read_bounded, transport_errors
+from app.registry.http.network import AddressPolicy, GuardedTransport
+from app.registry.http.retrying import RetryPolicy
+from app.registry.http.slots import Slots
 from app.registry.protocols import Coordination, RateLimit, Registry
 from app.registry.quirks import quirks_for
-from app.registry.remote import RemoteRegistry
-from app.registry.retrying import RetryPolicy
-from app.registry.slots import Slots
-from app.registry.tokens import MAX_TOKEN_BYTES, Authenticator, RealmPolicy, type_exchange
+from app.registry.remote.registry import RemoteRegistry
 
 #: A slot is worth waiting for longer than any single answer, in seconds.
 SLOT_PATIENCE = 600.0
@@ -62,13 +62,13 @@ def credential_provider(config: RegistryConfig, exchange: type_exchange) -> Cred
     if kind == "anonymous":
         return Anonymous()
     if kind == "docker-config":
-        from app.registry.credentials import DockerConfig, default_docker_config
+        from app.registry.auth.credentials import DockerConfig, default_docker_config
 
         path = credentials.docker_config
         return DockerConfig(Path(path) if path else default_docker_config(), config.reference_host)
     if kind in ("basic", "identity-token"):
         return _static(config, credentials)
-    from app.registry.clouds import cloud_provider
+    from app.registry.auth.clouds import cloud_provider
 
     return cloud_provider(config, exchange)
 

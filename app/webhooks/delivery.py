@@ -15,9 +15,9 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from pydantic_core import from_json
 
 from app.errors import PayloadInvalid
+from app.jobs.push import PushEvent
 from app.oci.digest import Digest
 from app.oci.reference import check_repository, check_tag
-from app.webhooks.events import PushEvent
 
 #: A delivery with more events than this is not from a registry.
 MAX_EVENTS = 1000

@@ -14,13 +14,13 @@ from app.config.model import RegistryConfig, ServiceConfig
 from app.config.webhook import Dialect
 from app.errors import ConfigurationError
 from app.jobs.intake import Intake
-from app.webhooks.authentication import Origin, Proof
+from app.jobs.loopguard import drop_reason
+from app.jobs.push import PushEvent
 from app.webhooks.delivery import Delivery, Parser
-from app.webhooks.dialects import PARSERS
-from app.webhooks.events import PushEvent
+from app.webhooks.dialects.parsers import PARSERS
 from app.webhooks.fetch import Fetch
-from app.webhooks.loopguard import drop_reason
-from app.webhooks.proofs import open_proof
+from app.webhooks.proofs.kinds import Origin, Proof
+from app.webhooks.proofs.opening import open_proof
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,14 +19,14 @@ from starlette.requests import ClientDisconnect
 from starlette.responses import JSONResponse, Response
 
 from app import errors
-from app.admin.problems import render, status_of
 from app.jobs.intake import Intake
+from app.jobs.loopguard import GUARDS
 from app.observability import metrics
-from app.webhooks.authentication import Origin
+from app.problems import render, status_of
 from app.webhooks.delivery import Delivery
 from app.webhooks.endpoint import Endpoint, Endpoints, Outcome
 from app.webhooks.fetch import Fetch
-from app.webhooks.loopguard import GUARDS
+from app.webhooks.proofs.kinds import Origin
 
 #: Seconds a sender may take for its body.
 BODY_SECONDS = 10.0

@@ -19,10 +19,10 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from workers.conversion.collection import rarely_collected
-from workers.conversion.decompression import DecompressionLimits, decompress, detect
-from workers.formats.erofs.tarindex import TarIndexBuilder, TarIndexOptions
+from workers.formats.tarindex.builder import TarIndexBuilder, TarIndexOptions
 from workers.formats.verity.blocks import LeafHasher, block_hashes
+from workers.layers.collection import rarely_collected
+from workers.layers.decompression import DecompressionLimits, decompress, detect
 
 _LIMITS = DecompressionLimits(1 << 40, 1e9)
 

@@ -15,9 +15,9 @@ from pathlib import Path
 from typing import Any
 
 from app.oci.digest import Digest
-from workers.conversion.decompression import detect
-from workers.conversion.layer import ExpectedLayer, LayerOptions, build_layer
-from workers.conversion.spool import Spool
+from workers.layers.building import ExpectedLayer, LayerOptions, build_layer
+from workers.layers.decompression import detect
+from workers.layers.spool import Spool
 
 HERE = Path(__file__).parent
 

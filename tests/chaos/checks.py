@@ -13,8 +13,8 @@ from app.oci.manifest import Manifest, parse_manifest
 from tests.support.images import PushedImage
 from tests.support.pipeline import BUNDLE, Pipeline
 from workers.artifacts.reading import read_bundle
-from workers.conversion.layer import LayerOptions, build_layer
-from workers.conversion.spool import Spool
+from workers.layers.building import LayerOptions, build_layer
+from workers.layers.spool import Spool
 
 
 @dataclass(frozen=True, slots=True)

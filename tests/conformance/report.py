@@ -30,8 +30,8 @@ from tests.support.vectors import (
     tar_bytes,
     vector_uuid,
 )
-from workers.formats.erofs.tarindex import TarIndexBuilder, TarIndexOptions
 from workers.formats.errors import FormatError
+from workers.formats.tarindex.builder import TarIndexBuilder, TarIndexOptions
 
 _CHUNK = 250
 
@@ -135,7 +135,7 @@ def layers() -> int:
 
 def main() -> int:
     """Print everything; exit status 1 when anything differs."""
-    import workers.formats.tar.reader as reader
+    import workers.formats.tarindex.reader as reader
 
     compiled = not str(reader.__file__).endswith(".py")
     print(f"formats are {'compiled' if compiled else 'interpreted'}")

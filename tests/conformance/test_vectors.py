@@ -17,7 +17,7 @@ from tests.support.vectors import (
     tar_bytes,
     vector_uuid,
 )
-from workers.formats.erofs.tarindex import TarIndexBuilder, TarIndexOptions
+from workers.formats.tarindex.builder import TarIndexBuilder, TarIndexOptions
 
 
 @pytest.mark.parametrize("name", sorted(manifest()["vectors"]))

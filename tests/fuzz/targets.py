@@ -9,12 +9,12 @@ from collections.abc import Callable
 
 from workers.formats.erofs.dump import dump
 from workers.formats.erofs.reader import ImageReader
-from workers.formats.erofs.singledevice import single_device_form
-from workers.formats.erofs.tarindex import TarIndexBuilder, TarIndexOptions, TarLimits
-from workers.formats.erofs.versions import VERSIONS
 from workers.formats.errors import FormatError
-from workers.formats.tar.pax import PaxParser, PaxState
-from workers.formats.tar.warning import Warnings
+from workers.formats.tarindex.builder import TarIndexBuilder, TarIndexOptions, TarLimits
+from workers.formats.tarindex.pax import PaxParser, PaxState
+from workers.formats.tarindex.singledevice import single_device_form
+from workers.formats.tarindex.versions import VERSIONS
+from workers.formats.tarindex.warning import Warnings
 
 #: Small enough that going over them is within a fuzzer's reach.
 LIMITS = TarLimits(

@@ -17,7 +17,7 @@ import atheris
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 with atheris.instrument_imports(include=["app.webhooks"]):
-    from app.webhooks.dialects import PARSERS
+    from app.webhooks.dialects.parsers import PARSERS
     from tests.support.webhook_cases import CASES, READING_HEADERS
     from tests.support.webhook_invariants import check_parser
 

@@ -15,7 +15,7 @@ import pytest
 
 from tests.support.tarmaker import seeded_tar
 from tests.support.vectors import outcome
-from workers.formats.erofs.versions import VERSIONS
+from workers.formats.tarindex.versions import VERSIONS
 
 _FILE = Path(__file__).with_name("index_digests.json")
 _SEEDS = 400

@@ -8,12 +8,12 @@ import pytest
 
 from app.errors import Cancelled
 from app.jobs.intake import Source
-from app.jobs.pulse import Pulse
 from app.jobs.schedule import Beat
 from app.jobs.state import JobState
 from app.jobs.store import LeaseLost
 from tests.support.engine_rig import CAPS, FACTS, PERMANENT, RETRYABLE, Rig, layer_of, new_rig
 from tests.support.redis_server import RedisServer, redis_server
+from workers.engine.pulse import Pulse
 
 pytestmark = pytest.mark.real
 

@@ -14,9 +14,9 @@ from app.jobs.connection import connect
 from app.jobs.intake import IntakeOptions, RedisIntake
 from app.jobs.listing import CursorInvalid
 from app.jobs.pending import EventOutcome
+from app.jobs.push import PushEvent
 from app.jobs.selection import Selector, item_of, select
 from app.jobs.state import JobState
-from app.webhooks.events import PushEvent
 from tests.support.engine_rig import PERMANENT, Rig, new_rig
 from tests.support.redis_server import RedisServer, redis_server
 

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from tests.support.tools import missing, require
-from workers.conversion.identity import erofs_uuid
+from workers.layers.identity import erofs_uuid
 
 VERILAYER = Path(sys.executable).with_name("verilayer")
 UUID = "01234567-89ab-5def-8123-456789abcdef"

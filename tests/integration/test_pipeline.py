@@ -23,8 +23,8 @@ from tests.support.pipeline import Pipeline, pipeline
 from tests.support.tarmaker import END, header, padded
 from tests.support.tools import require
 from workers.artifacts.reading import read_bundle
-from workers.conversion.layer import LayerOptions, build_layer
-from workers.conversion.spool import Spool
+from workers.layers.building import LayerOptions, build_layer
+from workers.layers.spool import Spool
 
 pytestmark = pytest.mark.real
 

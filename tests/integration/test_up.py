@@ -14,10 +14,10 @@ from pathlib import Path
 import psutil
 import pytest
 
-from app.admin.client import AdminClient
 from tests.support.ports import free_port
 from tests.support.service import Service, command, running_service, wait_until
 from tests.support.tools import ROOT
+from workers.cli.client import AdminClient
 from workers.supervisor.first_start import SECRET_HEADER
 
 pytestmark = [pytest.mark.real, pytest.mark.slow]

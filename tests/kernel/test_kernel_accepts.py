@@ -19,8 +19,8 @@ from tests.support.certificates import Identity, ec_key, identity, rsa_key
 from tests.support.cms_variants import CmsMaker
 from tests.support.kernel_rig import Case, Outcome, Report, boot
 from tests.support.sample_layer import SampleLayer, convert, make_tar
-from workers.conversion.layer import LayerOptions
 from workers.formats.pkcs7.acceptance import kernel_findings
+from workers.layers.building import LayerOptions
 from workers.signing.opening import open_signer
 
 pytestmark = [pytest.mark.real, pytest.mark.qemu, pytest.mark.xdist_group("qemu")]

@@ -17,7 +17,7 @@ from app.oci.descriptor import Descriptor
 from app.oci.digest import Digest
 from app.oci.manifest import RawManifest
 from app.oci.mediatypes import OCI_EMPTY, OCI_MANIFEST
-from app.registry.sources import BytesSource
+from app.registry.transfer.sources import BytesSource
 from tests.support.node_images import (
     PushedImage,
     TarLayer,
@@ -28,8 +28,8 @@ from tests.support.node_images import (
 )
 from tests.support.node_stand import NodeStand
 from tests.support.tools import require
-from workers.conversion.identity import erofs_uuid
-from workers.formats.erofs.tarindex import TarIndexBuilder, TarIndexOptions
+from workers.formats.tarindex.builder import TarIndexBuilder, TarIndexOptions
+from workers.layers.identity import erofs_uuid
 from workers.signing.opening import open_signer
 
 pytestmark = [pytest.mark.real]

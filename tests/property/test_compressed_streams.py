@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from app.errors import SourceInvalid
-from workers.conversion.decompression import DecompressionLimits, decompress
+from workers.layers.decompression import DecompressionLimits, decompress
 
 LIMITS = DecompressionLimits(max_bytes=1 << 24, max_ratio=1100.0)
 

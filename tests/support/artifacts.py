@@ -8,7 +8,7 @@ from app.oci.digest import Digest
 from app.oci.manifest import RawManifest, encode
 from app.oci.mediatypes import EMPTY_JSON
 from app.registry.protocols import Registry
-from app.registry.sources import BytesSource
+from app.registry.transfer.sources import BytesSource
 
 LAYER = "application/vnd.oci.image.layer.v1.tar"
 

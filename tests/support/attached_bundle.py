@@ -10,13 +10,13 @@ from app.oci.digest import DiffID, Digest
 from app.oci.manifest import Manifest, RawManifest, parse_manifest
 from app.registry.coordination import LocalCoordination
 from app.registry.protocols import Registry
-from app.registry.sources import BytesSource
+from app.registry.transfer.sources import BytesSource
 from tests.support.certificates import Identity
 from tests.support.sample_layer import SampleLayer
 from workers.artifacts.compose import Bundle, compose
 from workers.artifacts.materialization import LayerMaterialization, SignedRoot, StoredBlob
-from workers.publication.placement import Placement
-from workers.publication.publish import publish
+from workers.images.placement import Placement
+from workers.images.publish import publish
 from workers.signing.opening import open_signer
 from workers.signing.signer import RootHashSigner
 

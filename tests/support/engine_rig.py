@@ -8,7 +8,6 @@ from app.jobs.connection import connect
 from app.jobs.engine import JobEngine
 from app.jobs.intake import Source
 from app.jobs.messages import Lane
-from app.jobs.reaper import Reaper
 from app.jobs.records import (
     BuiltFacts,
     Failure,
@@ -23,6 +22,7 @@ from app.jobs.state import JobState
 from app.jobs.timing import EngineTiming
 from app.oci.digest import DiffID, Digest
 from tests.support.redis_server import RedisServer
+from workers.engine.reaper import Reaper
 
 CAPS = {"*": (100, 100)}
 RETRYABLE = Failure(code="registry-unavailable", message="away", retryable=True)

@@ -16,8 +16,8 @@ from app.errors import (
     Unavailable,
     VerilayerError,
 )
+from app.registry.http.retrying import RetryPolicy
 from app.registry.protocols import Registry
-from app.registry.retrying import RetryPolicy
 from tests.support.faultproxy import Proxy
 from tests.support.operations import OPERATIONS, Scene
 from tests.support.registries import RunningRegistry

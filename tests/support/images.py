@@ -15,7 +15,7 @@ from app.oci.descriptor import Descriptor
 from app.oci.digest import DiffID, Digest
 from app.oci.manifest import RawManifest, encode
 from app.registry.protocols import Registry
-from app.registry.sources import BytesSource
+from app.registry.transfer.sources import BytesSource
 
 GZIP_LAYER = "application/vnd.oci.image.layer.v1.tar+gzip"
 

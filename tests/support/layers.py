@@ -6,7 +6,7 @@ from app.oci.descriptor import Descriptor
 from app.oci.digest import DiffID, Digest
 from app.oci.mediatypes import OCI_MANIFEST
 from workers.artifacts.materialization import LayerMaterialization, SignedRoot, StoredBlob
-from workers.conversion.identity import erofs_uuid
+from workers.layers.identity import erofs_uuid
 
 SUBJECT = Descriptor(media_type=OCI_MANIFEST, digest=Digest.of(b"an image manifest"), size=1234)
 

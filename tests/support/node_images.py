@@ -20,23 +20,23 @@ from app.oci.digest import DiffID, Digest
 from app.oci.manifest import RawManifest, encode
 from app.registry.coordination import LocalCoordination
 from app.registry.protocols import Registry
-from app.registry.sources import BytesSource
+from app.registry.transfer.sources import BytesSource
 from tests.support.tools import require
 from workers.artifacts.materialization import LayerMaterialization, SignedRoot, StoredBlob
-from workers.conversion.identity import erofs_uuid, verity_uuid
-from workers.conversion.image import Sign, attach, compose_all, materialize, read_plan
-from workers.conversion.remote_layer import (
+from workers.formats.verity.blocks import block_hashes
+from workers.formats.verity.extents import HeldBytes, chunks, held
+from workers.formats.verity.superblock import VeritySuperblock
+from workers.formats.verity.tree import build_tree
+from workers.images.image import Sign, attach, compose_all, materialize, read_plan
+from workers.images.publish import Published
+from workers.layers.identity import erofs_uuid, verity_uuid
+from workers.layers.remote import (
     build_remote_layer,
     facts_of,
     layer_options,
     push_built,
 )
-from workers.conversion.spool import Spool
-from workers.formats.verity.blocks import block_hashes
-from workers.formats.verity.extents import HeldBytes, chunks, held
-from workers.formats.verity.superblock import VeritySuperblock
-from workers.formats.verity.tree import build_tree
-from workers.publication.publish import Published
+from workers.layers.spool import Spool
 from workers.signing.authority import RootEvidence
 from workers.signing.signer import Pkcs7Signer
 

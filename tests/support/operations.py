@@ -10,7 +10,7 @@ from app.oci.descriptor import Descriptor
 from app.oci.digest import Digest
 from app.oci.manifest import RawManifest
 from app.registry.protocols import Registry
-from app.registry.sources import BytesSource
+from app.registry.transfer.sources import BytesSource
 from tests.support.artifacts import LAYER, artifact, blob, push_image
 
 KIND = "application/vnd.test.artifact"

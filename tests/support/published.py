@@ -14,15 +14,15 @@ from app.oci.digest import DiffID, Digest
 from app.oci.manifest import RawManifest, encode
 from app.registry.coordination import LocalCoordination
 from app.registry.protocols import Registry
-from app.registry.sources import BytesSource
+from app.registry.transfer.sources import BytesSource
 from tests.support.certificates import Identity, identity
 from tests.support.sample_layer import make_tar
 from workers.artifacts.compose import Bundle, compose
 from workers.artifacts.materialization import LayerMaterialization, SignedRoot, StoredBlob
-from workers.conversion.layer import ExpectedLayer, LayerOptions, build_layer
-from workers.conversion.spool import Spool
-from workers.publication.placement import Placement
-from workers.publication.publish import Published, publish
+from workers.images.placement import Placement
+from workers.images.publish import Published, publish
+from workers.layers.building import ExpectedLayer, LayerOptions, build_layer
+from workers.layers.spool import Spool
 from workers.signing.opening import open_signer
 from workers.signing.signer import RootHashSigner
 

@@ -1,7 +1,7 @@
 """Loads the formats from their sources even where compiled modules shadow them.
 
-Import it before any of ``workers.formats.tar`` and ``workers.formats.erofs``; a subprocess is the
-place for that. Compiled and interpreted modules must not meet in one process.
+Import it before any of ``workers.formats.tarindex`` and ``workers.formats.erofs``; a subprocess is
+the place for that. Compiled and interpreted modules must not meet in one process.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from importlib.abc import MetaPathFinder
 from importlib.machinery import FileFinder, ModuleSpec, SourceFileLoader
 from types import ModuleType
 
-_PACKAGES = ("workers.formats.tar.", "workers.formats.erofs.")
+_PACKAGES = ("workers.formats.tarindex.", "workers.formats.erofs.")
 
 
 class _SourcesOnly(MetaPathFinder):

@@ -27,8 +27,8 @@ import yaml
 from app.config.model import RegistryConfig
 from app.registry.coordination import LocalCoordination
 from app.registry.factory import open_registry
+from app.registry.http.retrying import RetryPolicy
 from app.registry.protocols import Coordination, Registry
-from app.registry.retrying import RetryPolicy
 from tests.support.ports import free_port
 from tests.support.tokenserver import TokenServer
 from tests.support.tools import require

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from app.oci.digest import Digest
-from workers.conversion.built import LayoutForm
-from workers.conversion.layer import BuiltLayer, LayerOptions, build_layer
-from workers.conversion.spool import Spool
+from workers.layers.building import BuiltLayer, LayerOptions, build_layer
+from workers.layers.built import LayoutForm
+from workers.layers.spool import Spool
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any, Literal
 from uuid import UUID
 
-from workers.formats.erofs.tarindex import TarIndex, TarIndexBuilder, TarIndexOptions
 from workers.formats.errors import FormatError
+from workers.formats.tarindex.builder import TarIndex, TarIndexBuilder, TarIndexOptions
 
 VECTORS = Path(__file__).resolve().parents[1] / "vectors"
 Times = Literal["keep", "fixed", "clamp"]

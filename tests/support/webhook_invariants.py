@@ -8,7 +8,7 @@ from app.config.webhook import Dialect
 from app.errors import DeliveryRefused
 from app.oci.reference import check_repository, check_tag
 from app.webhooks.delivery import IGNORED, MAX_EVENTS, Delivery
-from app.webhooks.dialects import PARSERS
+from app.webhooks.dialects.parsers import PARSERS
 
 
 def check_parser(dialect: Dialect, headers: Mapping[str, str], body: bytes) -> None:

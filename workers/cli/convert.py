@@ -12,7 +12,7 @@ from workers.cli.exits import FAILED, NETWORK, exit_code, reported
 
 if TYPE_CHECKING:
     from app.config.model import ServiceConfig
-    from workers.conversion.inline import Outcome
+    from workers.images.inline import Outcome
 
 _PROFILES = (
     "containerd-erofs", "azl", "notary-tar-index", "notation", "tardev", "verilayer", "rfc-layer",
@@ -92,8 +92,8 @@ def _status(outcome: Outcome) -> int:
 
 def _outcomes(reference: str, options: dict[str, Any], watcher: Any) -> Any:
     from workers.cli.opening import configuration, open_place
-    from workers.conversion.inline import InlineConversion, Repository, Wish
-    from workers.conversion.spool import Spool
+    from workers.images.inline import InlineConversion, Repository, Wish
+    from workers.layers.spool import Spool
     from workers.signing.opening import open_authority
 
     config = _with_key(configuration(options["config"]), options["key"], options["certificate"])

@@ -10,7 +10,7 @@ from typing import Any, Protocol, Self
 import click
 
 from app.oci.digest import Digest
-from workers.conversion.inline import Outcome
+from workers.images.inline import Outcome
 
 
 class Report(Protocol):

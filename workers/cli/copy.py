@@ -32,7 +32,7 @@ def command(
     valid. What is there already is not transferred again; the tag is written last.
     """
     from workers.cli.opening import configuration, open_place
-    from workers.publication.copying import Copier
+    from workers.images.copying import Copier
 
     known = configuration(config)
     one = open_place(source, known, plain_http=plain_http)

@@ -60,7 +60,7 @@ def drop(job_ids: tuple[str, ...], url: str, token_file: Path | None, as_json: b
 
 
 def _each(job_ids: Iterable[str], action: Callable[[str], Job], as_json: bool) -> None:
-    from app.admin.client import CallerRefused, RequestRefused
+    from workers.cli.client import CallerRefused, RequestRefused
 
     refused = False
     for job_id in job_ids:

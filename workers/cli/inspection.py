@@ -11,7 +11,7 @@ from app.oci.images import Found, Skipped, walk
 from app.oci.manifest import Manifest, parse_manifest
 from app.registry.protocols import Registry
 from workers.artifacts.reading import profiles_of, read_bundle
-from workers.conversion.image import plan_of
+from workers.images.image import plan_of
 
 
 def inspect_reference(registry: Registry, repository: str, target: str) -> dict[str, Any]:

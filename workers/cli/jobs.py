@@ -22,8 +22,8 @@ from workers.cli.service import (
 )
 
 if TYPE_CHECKING:
-    from app.admin.client import AdminClient
     from app.admin.schemas import JobView
+    from workers.cli.client import AdminClient
 
 _STATES = ("queued", "running", "succeeded", "skipped", "failed", "cancelled", "dead")
 _PROFILES = (

@@ -17,10 +17,10 @@ from uuid import UUID
 from app.errors import SourceInvalid, VerilayerError
 from app.oci.digest import Digest
 from workers.cli.layerreport import Report
-from workers.conversion.built import BuiltLayer, ExpectedLayer, LayerOptions, Layout, LayoutForm
-from workers.conversion.decompression import detect
-from workers.conversion.layer import build_layer
-from workers.conversion.spool import Spool
+from workers.layers.building import build_layer
+from workers.layers.built import BuiltLayer, ExpectedLayer, LayerOptions, Layout, LayoutForm
+from workers.layers.decompression import detect
+from workers.layers.spool import Spool
 
 _CHUNK = 1 << 20
 #: The spool of a command is bounded by the disk alone.

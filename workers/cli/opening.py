@@ -16,10 +16,10 @@ from app.config.file import load_config
 from app.config.model import CredentialsConfig, RegistryConfig, ServiceConfig
 from app.errors import ConfigurationError
 from app.oci.reference import Reference, check_tag
-from app.registry.archive import ArchiveRegistry
 from app.registry.coordination import LocalCoordination
 from app.registry.factory import open_registry
-from app.registry.layout import LayoutRegistry
+from app.registry.layout.archive import ArchiveRegistry
+from app.registry.layout.directory import LayoutRegistry
 from app.registry.protocols import Coordination, Registry
 
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from app.config.model import ProfileName
     from app.oci.manifest import RawManifest
     from workers.cli.opening import Place
-    from workers.publication.placement import Placement
+    from workers.images.placement import Placement
     from workers.verification.trust import Trust
 
 _PROFILES = (
@@ -65,7 +65,7 @@ def _republish(reference: str, options: dict[str, Any]) -> list[dict[str, str]]:
 
     from app.oci.images import Found, walk
     from workers.cli.opening import configuration, open_place
-    from workers.publication.placement import Placement
+    from workers.images.placement import Placement
     from workers.verification.trust import Trust
 
     config = configuration(options["config"])
@@ -86,8 +86,8 @@ def _republish(reference: str, options: dict[str, Any]) -> list[dict[str, str]]:
 def _move(
     place: Place, image: RawManifest, options: dict[str, Any], trust: Trust, placement: Placement
 ) -> dict[str, str]:
-    from workers.conversion.image import plan_of
-    from workers.publication.republish import find_source, remove, republish
+    from workers.images.image import plan_of
+    from workers.images.republish import find_source, remove, republish
 
     registry, repository, coordination = place.registry, place.repository, place.coordination
     old = find_source(registry, repository, image.digest, options["source"])

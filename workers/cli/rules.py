@@ -131,9 +131,9 @@ def _from_event(
 ) -> list[dict[str, Any]]:
     from app.config.explain import decide
     from app.errors import ConfigurationError
+    from app.jobs.loopguard import drop_reason
     from app.webhooks.delivery import IGNORED, Delivery
-    from app.webhooks.dialects import PARSERS
-    from app.webhooks.loopguard import drop_reason
+    from app.webhooks.dialects.parsers import PARSERS
 
     registry = config.registry(registry_id or "")
     if registry is None or registry.webhook is None:

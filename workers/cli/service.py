@@ -12,8 +12,8 @@ import click
 if TYPE_CHECKING:
     from pydantic import BaseModel
 
-    from app.admin.client import AdminClient
     from app.jobs.records import Job
+    from workers.cli.client import AdminClient
 
 T = TypeVar("T", bound="BaseModel")
 
@@ -46,8 +46,8 @@ def open_client(url: str, token_file: Path | None) -> AdminClient:
     """Return a client; raises ``ConfigurationError`` when there is no token."""
     import os
 
-    from app.admin.client import AdminClient
     from app.errors import ConfigurationError
+    from workers.cli.client import AdminClient
 
     advice = f"give --token-file FILE, or set {TOKEN_VARIABLE}"
     token = os.environ.get(TOKEN_VARIABLE, "")

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from app.oci.descriptor import Descriptor
     from app.oci.digest import Digest
     from workers.cli.opening import Place
-    from workers.conversion.layer import BuiltLayer
+    from workers.layers.building import BuiltLayer
     from workers.signing.audit import AuditLog
     from workers.signing.certificates import CertificateChain
     from workers.signing.offline import (
@@ -90,9 +90,9 @@ def prepare(
 
 def _prepare(reference: str, place: Place, build: Any, out: Path) -> Prepared:
     from app.oci.images import Found, walk
-    from workers.conversion.image import plan_of
-    from workers.conversion.remote_layer import build_remote_layer, layer_options
-    from workers.conversion.spool import Spool
+    from workers.images.image import plan_of
+    from workers.layers.remote import build_remote_layer, layer_options
+    from workers.layers.spool import Spool
     from workers.signing.offline import Prepared, PreparedImage
 
     registry, repository = place.registry, place.repository
@@ -234,10 +234,10 @@ def _push_image(
     *,
     force: bool,
 ) -> list[dict[str, str]]:
-    from app.registry.sources import FileSource
+    from app.registry.transfer.sources import FileSource
     from workers.artifacts.compose import compose
-    from workers.publication.placement import Placement
-    from workers.publication.publish import publish
+    from workers.images.placement import Placement
+    from workers.images.publish import publish
 
     registry, repository = place.registry, place.repository
     registry.resolve(repository, image.subject.digest)

@@ -52,7 +52,7 @@ def command(
     from app.registry.coordination import RedisCoordination
     from app.registry.factory import open_registry
     from app.settings import Settings
-    from workers.conversion.spool import Spool
+    from workers.layers.spool import Spool
     from workers.signing.opening import open_authority
     from workers.sweep.opening import chosen_registries, open_drift_check, open_sweep
     from workers.sweep.progress import ProgressStore

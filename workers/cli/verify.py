@@ -72,7 +72,7 @@ def _verify(reference: str, options: dict[str, Any]) -> Any:
     from app.config.model import BuildConfig, BuilderVersion
     from app.errors import ConfigurationError
     from workers.cli.opening import configuration, open_place
-    from workers.conversion.spool import Spool
+    from workers.layers.spool import Spool
     from workers.verification.rebuild import Rebuild
     from workers.verification.trust import Trust
     from workers.verification.verify import Options, verify_reference

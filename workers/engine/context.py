@@ -20,7 +20,7 @@ from app.registry.factory import open_registry
 from app.registry.protocols import Coordination, Registry
 from app.settings import Settings
 from workers.artifacts.combinations import check_profiles
-from workers.conversion.spool import Spool
+from workers.layers.spool import Spool
 from workers.signing.authority import SigningAuthority
 from workers.signing.opening import open_authority
 

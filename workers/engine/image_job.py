@@ -16,7 +16,6 @@ import structlog
 
 from app.config.model import ProfileName
 from app.errors import Cancelled, ContentMismatch, NotConvertible, Unavailable
-from app.jobs.pulse import Pulse
 from app.jobs.records import AttachedBundle, Job, JobLayer
 from app.jobs.schedule import Lease
 from app.jobs.state import IllegalTransition
@@ -26,13 +25,14 @@ from app.oci.digest import Digest
 from app.oci.images import ImagePlan
 from app.registry.protocols import Registry
 from workers.artifacts.compose import Bundle
-from workers.conversion import image
 from workers.engine.context import InForce, WorkerContext
 from workers.engine.expansion import remember_own
 from workers.engine.failures import failure_of
 from workers.engine.layers import LayerFailed, Layers
+from workers.engine.pulse import Pulse
 from workers.engine.signatures import signing
-from workers.publication.publish import Published
+from workers.images import image
+from workers.images.publish import Published
 
 log = structlog.get_logger(__name__)
 

@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from types import FrameType
 
 from app.errors import Cancelled
-from app.jobs.pulse import Pulse
+from workers.engine.pulse import Pulse
 
 #: Seconds that work gets to notice by itself.
 GRACE = 1.5

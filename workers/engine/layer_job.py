@@ -7,22 +7,22 @@ import time
 import structlog
 
 from app.errors import Cancelled
-from app.jobs.pulse import Pulse
 from app.jobs.records import Failure, LayerBuild
 from app.jobs.schedule import Lease
 from app.jobs.state import IllegalTransition
 from app.jobs.store import LeaseLost
 from app.observability import logging, metrics, tracing
 from app.oci.descriptor import Descriptor
-from workers.conversion.remote_layer import (
+from workers.engine.context import WorkerContext
+from workers.engine.failures import failure_of
+from workers.engine.interruption import interruptible
+from workers.engine.pulse import Pulse
+from workers.layers.remote import (
     build_remote_layer,
     facts_of,
     layer_options,
     push_built,
 )
-from workers.engine.context import WorkerContext
-from workers.engine.failures import failure_of
-from workers.engine.interruption import interruptible
 
 log = structlog.get_logger(__name__)
 

@@ -12,8 +12,8 @@ from app.oci.descriptor import Descriptor
 from app.oci.digest import Digest
 from app.oci.images import ImagePlan, PlannedLayer
 from app.registry.protocols import Registry
-from workers.conversion.presence import bring
 from workers.engine.context import InForce, WorkerContext
+from workers.images.blobs import bring
 
 Outcome = Literal["pending", "built", "reused", "mounted", "copied"]
 

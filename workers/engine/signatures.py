@@ -14,8 +14,8 @@ from app.jobs.keys import key
 from app.jobs.records import Job
 from app.jobs.scripts import broker_errors
 from workers.artifacts.materialization import SignedRoot
-from workers.conversion.image import Sign
 from workers.engine.context import InForce, WorkerContext
+from workers.images.image import Sign
 from workers.signing.authority import Purpose, RootEvidence
 from workers.signing.signer import signature_problems
 

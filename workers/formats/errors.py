@@ -3,6 +3,14 @@
 from __future__ import annotations
 
 
+def printable(name: bytes) -> str:
+    """``name`` for people: UTF-8 where it is, bytes that are not and controls escaped."""
+    text = name.decode("utf-8", "backslashreplace")
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
 class FormatError(ValueError):
     """Input breaks a format or a limit.
 

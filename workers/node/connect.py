@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from app.config.model import RegistryConfig
+from app.registry.auth.credentials import default_docker_config
 from app.registry.coordination import LocalCoordination
-from app.registry.credentials import default_docker_config
 from app.registry.factory import open_registry
 from app.registry.protocols import Registry
 

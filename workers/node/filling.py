@@ -16,15 +16,15 @@ from app.errors import Cancelled, ContentMismatch, VerificationFailed
 from app.oci.descriptor import Descriptor
 from app.oci.digest import Digest
 from app.registry.protocols import Registry
-from workers.conversion.decompression import DecompressionLimits, decompress
-from workers.conversion.identity import erofs_uuid
-from workers.formats.erofs.singledevice import single_device_form
-from workers.formats.erofs.tarindex import TarIndexBuilder, TarIndexOptions
 from workers.formats.errors import FormatError
+from workers.formats.tarindex.builder import TarIndexBuilder, TarIndexOptions
+from workers.formats.tarindex.singledevice import single_device_form
 from workers.formats.verity.blocks import LeafHasher, block_hashes
 from workers.formats.verity.extents import chunks
 from workers.formats.verity.tree import HashTree
 from workers.formats.verity.values import BLOCK, DIGEST
+from workers.layers.decompression import DecompressionLimits, decompress
+from workers.layers.identity import erofs_uuid
 from workers.node.bundles import LayerClaim
 from workers.node.cache import Layout
 from workers.node.stored import TreeFile, data_blocks, proved_tree

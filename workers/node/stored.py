@@ -12,13 +12,13 @@ from pathlib import Path
 
 from app.errors import VerificationFailed
 from app.oci.digest import Digest
-from workers.conversion.identity import verity_uuid
 from workers.formats.errors import FormatError
 from workers.formats.verity.blocks import Buffer, block_hashes
 from workers.formats.verity.extents import Extent, chunks
 from workers.formats.verity.superblock import VeritySuperblock
 from workers.formats.verity.tree import HashTree, Level
 from workers.formats.verity.values import BLOCK, DIGEST, ZERO_SALT, RootHash
+from workers.layers.identity import verity_uuid
 from workers.verification.content import level_sizes
 
 _CHUNK = 1 << 20

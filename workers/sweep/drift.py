@@ -20,7 +20,7 @@ from app.jobs.requests import Verifications
 from app.observability import metrics
 from app.oci.digest import Digest
 from app.registry.protocols import Registry
-from workers.conversion.spool import Spool
+from workers.layers.spool import Spool
 from workers.signing.certificates import CertificateChain
 from workers.sweep.findings import Finding
 from workers.verification.rebuild import Rebuild

@@ -15,7 +15,7 @@ from app.jobs.requests import Verifications
 from app.jobs.state import JobState
 from app.oci.digest import Digest
 from app.registry.protocols import Registry
-from workers.conversion.spool import Spool
+from workers.layers.spool import Spool
 from workers.signing.certificates import CertificateChain
 from workers.signing.opening import open_authority, open_signer
 from workers.signing.signer import RootHashSigner

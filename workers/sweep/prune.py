@@ -15,13 +15,13 @@ from typing import Literal
 
 from app.config.model import ProfileName, RegistryConfig, ServiceConfig
 from app.errors import ContentMismatch, NotFound, RegistryError, SourceInvalid
+from app.jobs.loopguard import drop_reason
+from app.jobs.push import PushEvent
 from app.oci.descriptor import Descriptor
 from app.oci.digest import Digest
 from app.oci.images import Found, walk
 from app.oci.manifest import Index, Manifest, parse_manifest
 from app.registry.protocols import Registry
-from app.webhooks.events import PushEvent
-from app.webhooks.loopguard import drop_reason
 from workers.artifacts.profiles import PROFILES
 from workers.artifacts.reading import profiles_of, read_bundle
 from workers.formats.errors import FormatError

@@ -18,12 +18,12 @@ import structlog
 from app.config.model import RegistryConfig, Rule, ServiceConfig
 from app.errors import ConfigurationError, NotFound, RegistryError, SourceInvalid
 from app.jobs.intake import Intake, IntakeOptions
+from app.jobs.loopguard import drop_reason
+from app.jobs.push import PushEvent
 from app.observability import metrics
 from app.oci.digest import Digest
 from app.oci.images import Found, layer_refused, walk
 from app.registry.protocols import Registry
-from app.webhooks.events import PushEvent
-from app.webhooks.loopguard import drop_reason
 from workers.signing.certificates import CertificateChain
 from workers.sweep.drift import DriftCheck
 from workers.sweep.findings import Expectation, Finding, examine

@@ -9,12 +9,12 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from app.oci.digest import Digest
-from workers.conversion.identity import erofs_uuid, verity_uuid
 from workers.formats.erofs.reader import ImageReader
 from workers.formats.errors import FormatError
 from workers.formats.verity.blocks import block_hashes
 from workers.formats.verity.superblock import VeritySuperblock
 from workers.formats.verity.values import BLOCK, DIGEST, ZERO_SALT
+from workers.layers.identity import erofs_uuid, verity_uuid
 
 Problem = tuple[str, str]
 

@@ -10,9 +10,9 @@ from app.errors import ContentMismatch, NotFound, SourceInvalid
 from app.oci.digest import Digest
 from app.oci.images import ImagePlan, PlannedLayer
 from app.registry.protocols import Registry
-from workers.conversion.layer import LayerOptions
-from workers.conversion.remote_layer import build_remote_layer, layer_options
-from workers.conversion.spool import Spool
+from workers.layers.building import LayerOptions
+from workers.layers.remote import build_remote_layer, layer_options
+from workers.layers.spool import Spool
 from workers.verification.bundle import BundleReader
 
 _Key = tuple[Digest, str, int]

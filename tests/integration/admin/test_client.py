@@ -12,7 +12,6 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
-from app.admin.client import AdminClient, CallerRefused, RequestRefused
 from app.admin.schemas import Reprocess, ReprocessPlan, SubmitJob
 from app.errors import ServiceUnavailable, Unavailable
 from app.jobs.batches import Batch
@@ -21,6 +20,7 @@ from app.oci.digest import Digest
 from tests.integration.admin.conftest import TOKENS, AdminStand
 from tests.integration.admin.test_admin_api import dead_job, queued_job
 from tests.support.ports import free_port
+from workers.cli.client import AdminClient, CallerRefused, RequestRefused
 from workers.cli.commands import main
 
 pytestmark = pytest.mark.real

@@ -23,7 +23,7 @@ from tests.support.tools import require
 from workers.artifacts.materialization import LayerMaterialization
 from workers.artifacts.profiles import PROFILES
 from workers.cli.commands import main
-from workers.publication.placement import Placement
+from workers.images.placement import Placement
 
 pytestmark = pytest.mark.real
 

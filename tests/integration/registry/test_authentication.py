@@ -15,7 +15,7 @@ import pytest
 from app.errors import AccessRefused, ConfigurationError, Unauthorized
 from app.oci.descriptor import Descriptor
 from app.oci.digest import Digest
-from app.registry.sources import BytesSource
+from app.registry.transfer.sources import BytesSource
 from tests.support.artifacts import LAYER, artifact, push_image
 from tests.support.faultproxy import fault_proxy
 from tests.support.registries import FLAVOURS, PASSWORD, USER, RunningRegistry, docker_registry

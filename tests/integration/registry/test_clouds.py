@@ -23,7 +23,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 
 from app.config.model import RegistryConfig
 from app.errors import ConfigurationError, Unauthorized
-from app.registry.accounts import Credential
+from app.registry.auth.accounts import Credential
 from app.registry.coordination import LocalCoordination
 from app.registry.factory import open_registry
 

@@ -15,10 +15,10 @@ from app.errors import ManifestTooLarge, NotFound, RegistryError
 from app.oci import mediatypes
 from app.oci.descriptor import Descriptor
 from app.oci.digest import Digest
+from app.oci.fallback import fallback_tag
 from app.oci.manifest import MAX_MANIFEST_BYTES, RawManifest, encode
-from app.registry.fallback import fallback_tag
 from app.registry.protocols import Registry
-from app.registry.sources import BytesSource
+from app.registry.transfer.sources import BytesSource
 from tests.support.artifacts import LAYER, artifact, blob, push_image
 from tests.support.registries import RunningRegistry, docker_registry
 

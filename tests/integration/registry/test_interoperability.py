@@ -11,7 +11,7 @@ import oras.client
 import pytest
 
 from app.oci.digest import Digest
-from app.registry.layout import LayoutRegistry
+from app.registry.layout.directory import LayoutRegistry
 from tests.support.artifacts import artifact, push_image
 from tests.support.registries import RunningRegistry
 from tests.support.tools import require

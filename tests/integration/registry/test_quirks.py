@@ -12,12 +12,12 @@ from app.config.model import QuirksConfig, RegistryConfig
 from app.errors import AccessRefused, RegistryError, ResponseInvalid, TagImmutable
 from app.oci.descriptor import Descriptor
 from app.oci.digest import Digest
+from app.oci.fallback import fallback_tag
 from app.registry.coordination import LocalCoordination
 from app.registry.factory import open_registry
-from app.registry.fallback import fallback_tag
 from app.registry.protocols import Registry
 from app.registry.quirks import quirks_for
-from app.registry.sources import BytesSource
+from app.registry.transfer.sources import BytesSource
 from tests.support.artifacts import LAYER, artifact, push_image
 from tests.support.quirkyregistry import QuirkyRegistry, quirky_registry
 

@@ -12,8 +12,8 @@ import pytest
 from app.errors import ContentMismatch, NotFound, ResponseInvalid, Unavailable
 from app.oci.descriptor import Descriptor
 from app.oci.digest import Digest
-from app.registry.retrying import RetryPolicy
-from app.registry.sources import BytesSource, FileSource
+from app.registry.http.retrying import RetryPolicy
+from app.registry.transfer.sources import BytesSource, FileSource
 from tests.support.artifacts import LAYER
 from tests.support.faultproxy import Proxy, fault_proxy
 from tests.support.flakylink import PatternSource, pattern_blob

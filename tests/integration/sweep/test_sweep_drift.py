@@ -21,8 +21,8 @@ from tests.support.webhook_service import pending_events
 from workers.artifacts.compose import layer_manifest
 from workers.artifacts.materialization import SignedRoot, StoredBlob
 from workers.artifacts.profiles import PROFILES
-from workers.conversion.layer import LayerOptions, build_layer
-from workers.conversion.spool import Spool
+from workers.layers.building import LayerOptions, build_layer
+from workers.layers.spool import Spool
 from workers.sweep.drift import DriftCheck
 from workers.sweep.opening import open_drift_check
 from workers.sweep.progress import Progress

@@ -10,7 +10,7 @@ from app.errors import BrokerUnavailable, ConfigurationError, NotFound
 from app.jobs.connection import connect
 from app.oci.descriptor import Descriptor
 from app.oci.manifest import RawManifest
-from app.registry.sources import BytesSource
+from app.registry.transfer.sources import BytesSource
 from tests.support.artifacts import artifact, push_image
 from tests.support.attached_bundle import attach, bundle_for, open_test_signer, signer_config
 from tests.support.certificates import Identity, identity, rsa_key

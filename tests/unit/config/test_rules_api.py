@@ -6,7 +6,7 @@ import pytest
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
-from app.admin import problems
+from app import problems
 from app.admin.rules import rules_router
 from app.config.model import ServiceConfig
 

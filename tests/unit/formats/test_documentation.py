@@ -7,15 +7,15 @@ import re
 import pytest
 
 from tests.support.tools import ROOT
-from workers.formats.erofs.versions import VERSIONS
-from workers.formats.tar.warning import KINDS
+from workers.formats.tarindex.versions import VERSIONS
+from workers.formats.tarindex.warning import KINDS
 
 _TEXT = (ROOT / "docs" / "formats.md").read_text()
 _SOURCES = [
     path.read_text()
-    for folder in ("tar", "erofs")
+    for folder in ("erofs", "tarindex")
     for path in sorted((ROOT / "workers" / "formats" / folder).glob("*.py"))
-    if folder == "tar" or path.name not in ("reader.py", "singledevice.py")
+    if folder == "tarindex" or path.name != "reader.py"
 ]
 
 

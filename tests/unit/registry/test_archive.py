@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from app.errors import RegistryError
-from app.registry.archive import ArchiveRegistry
+from app.registry.layout.archive import ArchiveRegistry
 from tests.support.artifacts import artifact, push_image
 from tests.support.tools import require
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.registry.challenge import Challenge, parse_challenges
+from app.registry.auth.challenge import Challenge, parse_challenges
 
 SCOPE = "repository:a/b:pull,push"
 

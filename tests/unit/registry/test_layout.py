@@ -10,10 +10,10 @@ import pytest
 from app.errors import ContentMismatch, NotFound, RegistryError
 from app.oci.descriptor import Descriptor
 from app.oci.digest import Digest
-from app.registry.fallback import fallback_tag
-from app.registry.layout import LayoutRegistry
+from app.oci.fallback import fallback_tag
+from app.registry.layout.directory import LayoutRegistry
 from app.registry.protocols import Registry
-from app.registry.sources import BytesSource
+from app.registry.transfer.sources import BytesSource
 from tests.support.artifacts import artifact, blob, push_image
 from tests.support.tools import require
 

@@ -9,7 +9,7 @@ import httpcore
 import pytest
 
 from app.errors import AccessRefused
-from app.registry.network import AddressPolicy, GuardedBackend, PacedStream, refusal
+from app.registry.http.network import AddressPolicy, GuardedBackend, PacedStream, refusal
 
 
 @pytest.mark.parametrize(

@@ -10,8 +10,8 @@ import httpx
 import pytest
 
 from app.errors import AccessRefused, RateLimited, ResponseInvalid, Unauthorized
-from app.registry.accounts import Credential, Expiring, decode_auth
-from app.registry.tokens import Authenticator, RealmPolicy, merge_scopes
+from app.registry.auth.accounts import Credential, Expiring, decode_auth
+from app.registry.auth.tokens import Authenticator, RealmPolicy, merge_scopes
 
 REGISTRY = httpx.URL("https://registry.example")
 PULL = ("repository:a/b:pull",)

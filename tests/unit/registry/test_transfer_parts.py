@@ -9,14 +9,13 @@ from pathlib import Path
 import pytest
 
 from app.errors import RateLimited, RegistryError, Unauthorized, Unavailable
-from app.oci import mediatypes
+from app.oci import fallback, mediatypes
 from app.oci.descriptor import Descriptor
 from app.oci.digest import Digest
 from app.oci.manifest import RawManifest, encode
-from app.registry import fallback
-from app.registry.retrying import RetryPolicy
-from app.registry.slots import Slots
-from app.registry.sources import BytesSource, FileSource
+from app.registry.http.retrying import RetryPolicy
+from app.registry.http.slots import Slots
+from app.registry.transfer.sources import BytesSource, FileSource
 
 
 def test_sources_open_anew_each_time(tmp_path: Path) -> None:

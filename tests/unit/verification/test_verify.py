@@ -14,12 +14,12 @@ import pytest
 from app.config.model import BuildConfig, ProfileName
 from app.oci.digest import Digest
 from app.oci.manifest import RawManifest
-from app.registry.layout import LayoutRegistry
+from app.registry.layout.directory import LayoutRegistry
 from tests.support.certificates import Identity, identity, rsa_key
 from tests.support.published import Image, attach, convert, pem_signer, push, push_image
 from workers.artifacts.compose import compose
 from workers.artifacts.materialization import LayerMaterialization, SignedRoot, StoredBlob
-from workers.conversion.spool import Spool
+from workers.layers.spool import Spool
 from workers.verification.rebuild import Rebuild
 from workers.verification.report import VerificationReport, to_text
 from workers.verification.trust import Trust, judge

@@ -11,10 +11,10 @@ from pydantic import ValidationError
 
 from app.config.webhook import WebhookConfig
 from app.errors import ConfigurationError, Unauthenticated
-from app.webhooks.authentication import Origin
 from app.webhooks.delivery import Delivery
 from app.webhooks.fetch import fetch
-from app.webhooks.proofs import open_proof
+from app.webhooks.proofs.kinds import Origin
+from app.webhooks.proofs.opening import open_proof
 
 FIRST, SECOND = "first-secret-0001", "second-secret-0002"
 BODY = b'{"events": []}'

@@ -7,7 +7,7 @@ import pytest
 from app.config.webhook import ACCEPTED_AUTH, Dialect
 from app.errors import PayloadInvalid, Unauthenticated
 from app.webhooks.delivery import IGNORED, Delivery
-from app.webhooks.dialects import PARSERS
+from app.webhooks.dialects.parsers import PARSERS
 from tests.support.webhook_cases import CASES, READING_HEADERS, REJECTED, Case
 
 DIALECTS: tuple[Dialect, ...] = typing.get_args(Dialect)

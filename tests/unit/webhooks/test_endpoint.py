@@ -8,11 +8,11 @@ import pytest
 from app.config.model import ServiceConfig
 from app.errors import BrokerUnavailable, ConfigurationError, Unauthenticated
 from app.jobs.intake import IntakeOptions, IntakeReceipt
-from app.webhooks.authentication import Origin
+from app.jobs.push import PushEvent
 from app.webhooks.delivery import Delivery
 from app.webhooks.endpoint import Endpoint, build_endpoints
-from app.webhooks.events import PushEvent
 from app.webhooks.fetch import fetch
+from app.webhooks.proofs.kinds import Origin
 from tests.support.webhook_cases import CASES
 
 

@@ -13,11 +13,11 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 
 from app.config.webhook import WebhookConfig
 from app.errors import Unauthenticated, Unavailable
-from app.webhooks.authentication import Origin, Proof
 from app.webhooks.delivery import Delivery
 from app.webhooks.fetch import fetch
-from app.webhooks.oidc import KEYS_INTERVAL, KEYS_LIFETIME, IssuerKeys
-from app.webhooks.proofs import open_proof
+from app.webhooks.proofs.kinds import Origin, Proof
+from app.webhooks.proofs.oidc import KEYS_INTERVAL, KEYS_LIFETIME, IssuerKeys
+from app.webhooks.proofs.opening import open_proof
 from tests.support.http_files import FileServer, serving
 
 EMAIL = "pusher@project.iam.gserviceaccount.com"

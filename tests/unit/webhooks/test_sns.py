@@ -11,10 +11,10 @@ from urllib.parse import urlsplit
 import pytest
 
 from app.errors import Unauthenticated, Unavailable
-from app.webhooks.authentication import Origin
 from app.webhooks.delivery import Delivery
 from app.webhooks.fetch import fetch
-from app.webhooks.sns import SnsSignature
+from app.webhooks.proofs.kinds import Origin
+from app.webhooks.proofs.sns import SnsSignature
 from tests.support.http_files import FileServer, serving
 from tests.support.sns_messages import CERTIFICATE_PATH as PATH
 from tests.support.sns_messages import TOPIC, certificate, message

@@ -13,8 +13,7 @@ from workers.formats.erofs.ondisk import (
     SLOT_BITS,
 )
 from workers.formats.erofs.reader import KIND_LETTERS, ImageInode, ImageReader
-from workers.formats.errors import FormatError
-from workers.formats.tar.warning import printable
+from workers.formats.errors import FormatError, printable
 
 _LAYOUTS = {0: "plain", 2: "inline", 4: "chunks"}
 

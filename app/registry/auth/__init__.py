@@ -1,0 +1,1 @@
+"""Accounts, challenges and tokens: as whom a registry is called."""

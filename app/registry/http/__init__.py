@@ -1,0 +1,1 @@
+"""One exchange with a registry: connections, limits, retries, pages."""

@@ -1,0 +1,1 @@
+"""Moving blobs: presence, streamed and resumed downloads and uploads."""

@@ -1,1 +1,0 @@
-"""Conversion of layers and images."""

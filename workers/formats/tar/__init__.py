@@ -1,1 +1,0 @@
-"""Tar as ``mkfs.erofs --tar=i`` reads it."""

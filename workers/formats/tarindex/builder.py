@@ -1,0 +1,120 @@
+"""The EROFS index of a tar, byte for byte what ``mkfs.erofs --tar=i`` writes.
+
+``TarIndexBuilder`` streams: feed it the tar in chunks of any size, then ``finish``. Rules, versions
+and exceptions: docs/formats.md.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Final, Literal
+
+from workers.formats.erofs.ondisk import (
+    BLOCK,
+    EROFS_FEATURE_COMPAT_SB_CHKSUM,
+    EROFS_SUPER_MAGIC_V1,
+    EROFS_SUPER_OFFSET,
+)
+from workers.formats.errors import FormatError
+from workers.formats.tarindex.apply import TIMES_CLAMP, TIMES_FIXED, TIMES_KEEP, TreeBuilder
+from workers.formats.tarindex.layout import Layout
+from workers.formats.tarindex.limits import TarLimits
+from workers.formats.tarindex.reader import TarReader
+from workers.formats.tarindex.singledevice import single_device_form
+from workers.formats.tarindex.versions import DEFAULT_VERSION, builder_version
+from workers.formats.tarindex.warning import TarWarning, Warnings
+from workers.formats.tarindex.writer import SuperblockFacts, seal, write_index
+
+__all__ = [
+    "TarIndex",
+    "TarIndexBuilder",
+    "TarIndexOptions",
+    "TarLimits",
+    "TarWarning",
+    "single_device_form",
+    "with_uuid",
+]
+
+_TIMES: Final = {"keep": TIMES_KEEP, "fixed": TIMES_FIXED, "clamp": TIMES_CLAMP}
+
+
+@dataclass(frozen=True, slots=True)
+class TarIndexOptions:
+    """What the index depends on beside the tar."""
+
+    #: 16 bytes, in text order.
+    uuid: bytes
+    #: Release of erofs-utils whose bytes are wanted.
+    version: str = DEFAULT_VERSION
+    #: Translate ``.wh.`` names to overlay whiteouts (``--aufs``).
+    aufs: bool = True
+    #: Epoch of the image in seconds (``-T``, or SOURCE_DATE_EPOCH).
+    build_time: int = 0
+    #: mtimes: kept (``--mkfs-time``), all ``build_time`` (``-T`` alone), or clamped to it.
+    times: Literal["keep", "fixed", "clamp"] = "keep"
+    limits: TarLimits = field(default_factory=TarLimits)
+
+
+@dataclass(frozen=True, slots=True)
+class TarIndex:
+    """A finished index: its bytes (a multiple of 512), and what was met on the way."""
+
+    data: bytes
+    entries: int
+    warnings: tuple[TarWarning, ...]
+    #: 512-byte blocks of the tar up to where reading stopped (the size of device 1).
+    tar_blocks: int
+
+
+class TarIndexBuilder:
+    """Builds the index of one tar; memory grows with its entries, not with its files."""
+
+    def __init__(self, options: TarIndexOptions) -> None:
+        if len(options.uuid) != 16:
+            raise ValueError("a UUID has 16 bytes")
+        version = builder_version(options.version)
+        self._options = options
+        self._version = version
+        self._warnings = Warnings(options.limits)
+        self._tree = TreeBuilder(
+            version,
+            options.limits,
+            self._warnings,
+            options.aufs,
+            _TIMES[options.times],
+            options.build_time,
+        )
+        self._reader = TarReader(self._tree, version, options.limits, self._warnings)
+
+    def feed(self, data: bytes | memoryview) -> None:
+        """Take the next bytes of the tar, in chunks of any length. Raises FormatError."""
+        # A compiled reader insists on these two types.
+        self._reader.feed(data if isinstance(data, bytes) else memoryview(data))
+
+    def finish(self) -> TarIndex:
+        """The index, once the whole tar was fed. Raises FormatError."""
+        self._reader.close()
+        options = self._options
+        layout = Layout(self._tree.root, self._version, options.build_time, options.limits)
+        blocks = (self._reader.counted + BLOCK - 1) // BLOCK
+        facts = SuperblockFacts(
+            self._version, options.uuid, options.build_time, self._reader.label, blocks
+        )
+        data = write_index(layout, facts)
+        layout.release()
+        return TarIndex(data, self._tree.entries, self._warnings.all(), blocks)
+
+
+def with_uuid(index: bytes, uuid: bytes) -> bytes:
+    """``index`` under another UUID; the checksum follows where the index carries one.
+
+    Raises FormatError ``erofs-superblock`` for what is no index.
+    """
+    image = bytearray(index)
+    magic = image[EROFS_SUPER_OFFSET : EROFS_SUPER_OFFSET + 4]
+    if len(uuid) != 16 or int.from_bytes(magic, "little") != EROFS_SUPER_MAGIC_V1:
+        raise FormatError("erofs-superblock", "no EROFS superblock", offset=EROFS_SUPER_OFFSET)
+    image[EROFS_SUPER_OFFSET + 0x30 : EROFS_SUPER_OFFSET + 0x40] = uuid
+    if image[EROFS_SUPER_OFFSET + 8] & EROFS_FEATURE_COMPAT_SB_CHKSUM:
+        seal(image)
+    return bytes(image)

@@ -1,0 +1,1 @@
+"""One image: plan it, bring its layers together, publish its bundles, copy it."""

@@ -1,0 +1,146 @@
+"""Copies an image with everything attached to it to another registry, or into an OCI layout.
+
+Digests stay what they are, so signatures and bundles stay valid. What a copy leaves out is lost to
+its readers: referrers of referrers and the layers' own manifests of ``rfc-layer`` come along.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from app.errors import NotFound, RegistryError
+from app.oci import mediatypes
+from app.oci.descriptor import Descriptor
+from app.oci.digest import Digest
+from app.oci.manifest import Index, Manifest, RawManifest, parse_manifest
+from app.registry.protocols import Registry
+from app.registry.transfer.sources import FileSource
+from workers.artifacts.compose import layer_manifest
+
+#: Bundles are one level below an image; signatures of bundles another.
+MAX_DEPTH = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Copied:
+    """What a copy did."""
+
+    root: Digest
+    manifests: tuple[Digest, ...]
+    referrers: tuple[Digest, ...]
+    tags: tuple[str, ...]
+    blobs_copied: int
+    blobs_present: int
+
+
+@dataclass(slots=True)
+class Copier:
+    """Copies from one repository to another; doing it again transfers only what is missing."""
+
+    source: Registry
+    source_repository: str
+    target: Registry
+    target_repository: str
+    _done: set[Digest] = field(default_factory=set)
+    _referrers: list[Digest] = field(default_factory=list)
+    _tags: list[str] = field(default_factory=list)
+    _source_tags: list[str] | None = None
+    _copied: int = 0
+    _present: int = 0
+
+    def copy(self, reference: str, tag: str | None) -> Copied:
+        """Copy a tag or digest, under ``tag`` or by digest alone.
+
+        The tag is written last: whoever sees it finds everything below it, bundles included. Raises
+        registry errors of either side.
+        """
+        root = self.source.fetch_manifest(self.source_repository, reference)
+        self._manifest(root, 0)
+        if tag is not None:
+            self.target.push_manifest(self.target_repository, root, tag)
+        return Copied(
+            root.digest,
+            tuple(each for each in self._done if each not in self._referrers),
+            tuple(self._referrers),
+            tuple(self._tags),
+            self._copied,
+            self._present,
+        )
+
+    def _manifest(self, raw: RawManifest, depth: int) -> None:
+        if raw.digest in self._done:
+            return
+        if depth > MAX_DEPTH:
+            raise RegistryError(f"{raw.digest} is nested deeper than {MAX_DEPTH}")
+        self._done.add(raw.digest)
+        parsed = parse_manifest(raw)
+        if isinstance(parsed, Index):
+            for child in parsed.manifests:
+                self._manifest(self._fetch(child.digest), depth + 1)
+        else:
+            self._blobs(parsed)
+        if parsed.subject is None:
+            self.target.push_manifest(self.target_repository, raw)
+        else:
+            self._referrers.append(raw.digest)
+            self.target.attach(self.target_repository, raw)
+        self._attached(raw, depth)
+        if isinstance(parsed, Manifest) and parsed.is_image:
+            self._layer_graphs(parsed, depth)
+
+    def _attached(self, raw: RawManifest, depth: int) -> None:
+        for referrer in self.source.list_referrers(self.source_repository, raw.digest):
+            self._manifest(self._fetch(referrer.digest), depth + 1)
+        for tag in self._deterministic_tags(raw.digest):
+            tagged = self._fetch(tag)
+            self._manifest(tagged, depth + 1)
+            self.target.push_manifest(self.target_repository, tagged, tag)
+            self._tags.append(tag)
+
+    def _deterministic_tags(self, digest: Digest) -> Iterator[str]:
+        """Tags ``sha256-<hex>.<suffix>``; attaching makes the bare fallback tag by itself."""
+        stem = f"{digest.algorithm}-{digest.hex[:64]}."
+        for tag in self._all_tags():
+            if tag.startswith(stem):
+                yield tag
+
+    def _all_tags(self) -> list[str]:
+        if self._source_tags is None:
+            try:
+                self._source_tags = list(self.source.list_tags(self.source_repository))
+            except NotFound:
+                self._source_tags = []
+        return self._source_tags
+
+    def _layer_graphs(self, image: Manifest, depth: int) -> None:
+        for layer in image.layers:
+            own = layer_manifest(layer)
+            try:
+                self._manifest(self._fetch(own.digest), depth + 1)
+            except NotFound:
+                continue
+
+    def _fetch(self, reference: str) -> RawManifest:
+        return self.source.fetch_manifest(self.source_repository, reference)
+
+    def _blobs(self, manifest: Manifest) -> None:
+        entries = {entry.digest: entry for entry in (manifest.config, *manifest.layers)}
+        for entry in entries.values():
+            if entry.media_type not in mediatypes.FOREIGN_LAYERS:
+                self._blob(entry)
+
+    def _blob(self, blob: Descriptor) -> None:
+        if self.target.blob_exists(self.target_repository, blob.digest):
+            self._present += 1
+            return
+        self._copied += 1
+        # On disk in between: an upload that breaks is resumed from the middle.
+        with tempfile.NamedTemporaryFile(prefix="verilayer-copy-") as file:
+            with self.source.fetch_blob(self.source_repository, blob) as chunks:
+                for chunk in chunks:
+                    file.write(chunk)
+            file.flush()
+            self.target.push_blob(self.target_repository, blob, FileSource(Path(file.name)))

@@ -1,0 +1,196 @@
+"""One image: read and plan it, turn built layers into bundles, attach them.
+
+The same code serves a worker, which finds its layers built by other tasks, and the command line,
+which builds them in between.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from app.config.model import Defaults, ProfileName
+from app.errors import NotConvertible
+from app.jobs.records import BuiltFacts
+from app.oci.digest import DiffID, Digest
+from app.oci.images import ImagePlan, PlannedLayer, plan_image
+from app.oci.manifest import (
+    MAX_CONFIG_BYTES,
+    Manifest,
+    RawManifest,
+    parse_image_config,
+    parse_manifest,
+)
+from app.registry.protocols import Coordination, Fetcher, Registry
+from workers.artifacts.compose import Bundle, compose
+from workers.artifacts.materialization import LayerMaterialization, SignedRoot, StoredBlob
+from workers.artifacts.profiles import PROFILES
+from workers.artifacts.reading import read_bundle
+from workers.images.placement import Placement
+from workers.images.publish import Published, publish
+from workers.signing.authority import RootEvidence
+
+#: Signs a root hash, or says that the repository's bundles are unsigned.
+Sign = Callable[[RootEvidence], SignedRoot]
+
+
+def read_plan(source: Fetcher, repository: str, digest: Digest) -> ImagePlan:
+    """Fetch one image's manifest and config and plan it.
+
+    This is the authoritative loop guard: whatever has a subject, an artifact type or another config
+    raises ``NotConvertible``. Raises ``SourceInvalid`` and registry errors.
+    """
+    raw = source.fetch_manifest(repository, digest)
+    return plan_of(source, repository, raw)
+
+
+def plan_of(source: Fetcher, repository: str, raw: RawManifest) -> ImagePlan:
+    """Plan an image whose manifest was read already."""
+    parsed = parse_manifest(raw)
+    if not isinstance(parsed, Manifest) or not parsed.is_image:
+        raise NotConvertible("not-an-image", f"manifest {raw.digest} is no image")
+    data = source.read_blob(repository, parsed.config, max_bytes=MAX_CONFIG_BYTES)
+    return plan_image(raw, parse_image_config(data))
+
+
+def check_lossless(
+    plan: ImagePlan, facts: Mapping[Digest, BuiltFacts], allowed: Sequence[str]
+) -> None:
+    """Raise ``NotConvertible`` (lossy) with the entries that an index does not show as they are.
+
+    What a node would run is then not what the publisher pushed, so it is not to be signed.
+    """
+    lost: list[str] = []
+    for layer in plan.layers:
+        built = facts[layer.descriptor.digest]
+        if not set(built.warning_kinds) - set(allowed):
+            continue
+        lost += [
+            f"{layer.descriptor.digest} {text}"
+            for text in built.warnings
+            if text.partition(":")[0] not in allowed
+        ]
+    if lost:
+        raise NotConvertible(
+            "lossy",
+            f"{len(lost)} entries of the image would not be what was pushed, first: {lost[0]}",
+            entries=tuple(lost[:50]),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class _Built:
+    """A recorded build as evidence for the signing authority."""
+
+    layer_digest: Digest
+    blob_digest: Digest
+    diff_id: DiffID
+    root_hash: str
+    single_device_root_hash: str
+
+
+def materialize(
+    planned: PlannedLayer,
+    facts: BuiltFacts,
+    builder_version: str,
+    padding: int,
+    sign: Sign,
+    *,
+    single_device: bool,
+) -> LayerMaterialization:
+    """Bring a planned layer, what was built and its signatures together."""
+    built = _Built(
+        planned.descriptor.digest,
+        planned.descriptor.digest,
+        planned.diff_id,
+        facts.root_hash,
+        facts.single_device_root_hash or "",
+    )
+    single = None
+    if single_device and facts.single_device_root_hash:
+        single = sign(RootEvidence.of_single_device(built, planned.descriptor, planned.diff_id))
+    return LayerMaterialization(
+        layer=planned.descriptor,
+        diff_id=planned.diff_id,
+        index=StoredBlob(facts.index_digest, facts.index_size),
+        tree=StoredBlob(facts.tree_digest, facts.tree_size),
+        root=sign(RootEvidence.of(built, planned.descriptor, planned.diff_id)),
+        single_device=single,
+        uuid=facts.uuid,
+        builder_version=builder_version,
+        padding=padding,
+        data_size=facts.data_size,
+        hash_offset=facts.hash_offset,
+        entries=facts.entries,
+    )
+
+
+def compose_all(
+    plan: ImagePlan, profiles: Sequence[ProfileName], layers: Sequence[LayerMaterialization]
+) -> list[Bundle]:
+    """Make the bundles of every profile. Raises what ``compose`` raises."""
+    return [bundle for profile in profiles for bundle in compose(profile, plan.subject, layers)]
+
+
+def wants_single_device(profiles: Sequence[ProfileName]) -> bool:
+    """Whether a profile carries the root hash of the single-device layout."""
+    return "verilayer" in profiles
+
+
+def attach(
+    registry: Registry,
+    coordination: Coordination,
+    repository: str,
+    bundles: Sequence[Bundle],
+    defaults: Defaults,
+    *,
+    force: bool,
+) -> list[Published]:
+    """Attach bundles, checking under a lock what is there; ``force`` replaces another one."""
+    return publish(
+        registry,
+        coordination,
+        repository,
+        bundles,
+        placement=Placement.from_defaults(defaults),
+        existing="replace" if force else "keep",
+    )
+
+
+def attached_already(
+    registry: Registry, repository: str, plan: ImagePlan, profiles: Sequence[ProfileName]
+) -> list[Published] | None:
+    """Find bundles that make building pointless, or None when any profile lacks one.
+
+    Only profiles whose readers accept a single bundle count, and only bundles that cover every
+    layer with a root hash. It spares rebuilding everything after the ledger was lost.
+    """
+    found: list[Published] = []
+    for name in profiles:
+        profile = PROFILES[name]
+        if not profile.single or any(shape.subject != "image" for shape in profile.manifests):
+            return None
+        covering = _covering(registry, repository, plan, name)
+        if covering is None:
+            return None
+        found.append(Published(name, "bundle", covering, "kept"))
+    return found
+
+
+def _covering(
+    registry: Registry, repository: str, plan: ImagePlan, name: ProfileName
+) -> Digest | None:
+    artifact_type = PROFILES[name].manifests[0].artifact_type
+    referrers = registry.list_referrers(repository, plan.subject.digest, artifact_type)
+    if len(referrers) != 1:
+        return None
+    raw = registry.fetch_manifest(repository, referrers[0].digest)
+    manifest = parse_manifest(raw)
+    if not isinstance(manifest, Manifest):
+        return None
+    claimed = read_bundle(manifest, name).layers
+    for layer in plan.layers:
+        one = claimed.get(layer.descriptor.digest)
+        if one is None or "root_hash" not in one.facts or one.doubled or one.contradictions:
+            return None
+    return referrers[0].digest

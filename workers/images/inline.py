@@ -1,0 +1,263 @@
+"""Converts what a reference names here and now: no broker, no ledger, the same image code."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
+from typing import Any, Literal, Protocol
+
+from app.config.model import ProfileName, ServiceConfig
+from app.errors import NotConvertible, VerilayerError
+from app.jobs.records import BuiltFacts
+from app.oci.descriptor import Descriptor
+from app.oci.digest import Digest
+from app.oci.images import Found, ImagePlan, Skipped, walk
+from app.oci.manifest import Manifest, RawManifest, parse_manifest
+from app.registry.protocols import Coordination, Registry
+from workers.artifacts.combinations import check_combination
+from workers.artifacts.materialization import SignedRoot
+from workers.images import image
+from workers.images.blobs import copy_blob
+from workers.images.publish import Published
+from workers.layers.remote import (
+    build_remote_layer,
+    facts_of,
+    layer_options,
+    push_built,
+)
+from workers.layers.spool import Spool
+from workers.signing.authority import Purpose, RootEvidence, SigningAuthority
+
+
+@dataclass(frozen=True, slots=True)
+class Repository:
+    """Somewhere to read from or to write to."""
+
+    registry: Registry
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What to do with each image."""
+
+    config: ServiceConfig
+    profiles: tuple[ProfileName, ...]
+    platforms: tuple[str, ...] = ()
+    dry_run: bool = False
+    force: bool = False
+    actor: str = "cli"
+
+
+class Watcher(Protocol):
+    """Is told how far the work is."""
+
+    def image(self, digest: Digest, platform: str, layers: int) -> None:
+        """An image begins."""
+        ...
+
+    def layer(self, digest: Digest, done: int, size: int) -> None:
+        """Bytes of a layer have been read."""
+        ...
+
+
+@dataclass(slots=True)
+class Outcome:
+    """What became of one manifest below the reference."""
+
+    digest: Digest
+    platform: str
+    state: Literal["attached", "present", "built", "skipped", "failed"]
+    reason: str = ""
+    message: str = ""
+    layers: list[dict[str, Any]] = field(default_factory=list)
+    bundles: list[Published] = field(default_factory=list)
+    seconds: float = 0.0
+    error: VerilayerError | None = None
+
+
+class InlineConversion:
+    """One run over one reference."""
+
+    def __init__(
+        self,
+        source: Repository,
+        target: Repository,
+        coordination: Coordination,
+        authority: SigningAuthority,
+        spool: Spool,
+        wish: Wish,
+        watcher: Watcher,
+    ) -> None:
+        self._source = source
+        self._target = target
+        self._coordination = coordination
+        self._authority = authority
+        self._spool = spool
+        self._wish = wish
+        self._watcher = watcher
+        self._built: dict[Digest, tuple[BuiltFacts, float]] = {}
+
+    def run(self, reference: str) -> Iterator[Outcome]:
+        """Convert every image below a tag or digest, one after the other.
+
+        An image's own failure is an outcome; raises registry errors for the reference itself.
+        """
+        source, target = self._source, self._target
+        raw = source.registry.fetch_manifest(source.name, reference)
+        copying = (source.registry, source.name) != (target.registry, target.name)
+        tag = None if ":" in reference else reference
+        for one in walk(raw, self._fetch):
+            platform = str(one.platform or "")
+            if isinstance(one, Skipped):
+                if copying and not self._wish.dry_run:
+                    self._copy_manifest(one.digest)
+                yield Outcome(one.digest, platform, "skipped", one.reason, one.message)
+                continue
+            if not self._wanted(platform):
+                yield Outcome(one.manifest.digest, platform, "skipped", "platform")
+                continue
+            if copying and not self._wish.dry_run:
+                self._copy_image(one)
+            yield self._converted(one.manifest, platform, tag)
+        if copying and not self._wish.dry_run:
+            target.registry.push_manifest(target.name, raw, tag)
+
+    def _wanted(self, platform: str) -> bool:
+        globs = self._wish.platforms
+        return not globs or not platform or any(fnmatchcase(platform, one) for one in globs)
+
+    def _fetch(self, child: Descriptor) -> RawManifest:
+        return self._source.registry.fetch_manifest(self._source.name, child.digest)
+
+    def _converted(self, raw: RawManifest, platform: str, tag: str | None) -> Outcome:
+        started = time.perf_counter()
+        outcome = Outcome(raw.digest, platform, "built")
+        try:
+            self._convert(raw, outcome, tag)
+        except NotConvertible as error:
+            outcome.state, outcome.reason, outcome.message = "skipped", error.reason, error.message
+        except VerilayerError as error:
+            outcome.state, outcome.reason, outcome.message = "failed", error.code, str(error)
+            outcome.error = error
+        outcome.seconds = round(time.perf_counter() - started, 3)
+        return outcome
+
+    def _convert(self, raw: RawManifest, outcome: Outcome, tag: str | None) -> None:
+        plan = image.plan_of(self._source.registry, self._source.name, raw)
+        outcome.platform = str(plan.platform)
+        if not self._wanted(outcome.platform):
+            raise NotConvertible("platform", f"{outcome.platform} was not asked for")
+        build = self._wish.config.build
+        sign = self._signing(plan, tag)
+        signed = self._signer(tag) is not None
+        check_combination(self._wish.profiles, padding=build.padding, signed=signed)
+        self._watcher.image(raw.digest, outcome.platform, len(plan.layers))
+        facts = {
+            one.descriptor.digest: self._layer(plan, number, outcome)
+            for number, one in enumerate(plan.layers)
+        }
+        image.check_lossless(plan, facts, build.allow_lossy)
+        if self._wish.dry_run:
+            return
+        layers = [
+            image.materialize(
+                one,
+                facts[one.descriptor.digest],
+                build.builder_version,
+                build.padding,
+                sign,
+                single_device=image.wants_single_device(self._wish.profiles),
+            )
+            for one in plan.layers
+        ]
+        outcome.bundles = image.attach(
+            self._target.registry,
+            self._coordination,
+            self._target.name,
+            image.compose_all(plan, self._wish.profiles, layers),
+            self._wish.config.defaults,
+            force=self._wish.force,
+        )
+        new = any(one.action in ("attached", "replaced") for one in outcome.bundles)
+        outcome.state = "attached" if new else "present"
+
+    def _layer(self, plan: ImagePlan, number: int, outcome: Outcome) -> BuiltFacts:
+        planned = plan.layers[number]
+        layer = planned.descriptor
+        known = self._built.get(layer.digest)
+        if known is None:
+            known = self._built[layer.digest] = self._build(plan, number)
+        facts, seconds = known
+        outcome.layers.append(
+            {
+                "layer_digest": layer.digest,
+                "diff_id": planned.diff_id,
+                "size": layer.size,
+                "index_digest": facts.index_digest,
+                "index_size": facts.index_size,
+                "tree_digest": facts.tree_digest,
+                "tree_size": facts.tree_size,
+                "root_hash": facts.root_hash,
+                "entries": facts.entries,
+                "warnings": list(facts.warnings),
+                "seconds": round(seconds, 3),
+            }
+        )
+        return facts
+
+    def _build(self, plan: ImagePlan, number: int) -> tuple[BuiltFacts, float]:
+        started = time.perf_counter()
+        planned = plan.layers[number]
+        with build_remote_layer(
+            self._source.registry,
+            self._source.name,
+            planned.descriptor,
+            planned.diff_id,
+            layer_options(self._wish.config.build, planned.descriptor),
+            self._spool,
+            cancelled=lambda: False,
+            progress=lambda _, done, size: self._watcher.layer(
+                planned.descriptor.digest, done, size
+            ),
+        ) as built:
+            facts = facts_of(built)
+            if not self._wish.dry_run:
+                push_built(self._target.registry, self._target.name, built)
+        return facts, time.perf_counter() - started
+
+    def _signer(self, tag: str | None) -> object | None:
+        return self._authority.signer_for(self._target.registry.id, self._target.name, tag)
+
+    def _signing(self, plan: ImagePlan, tag: str | None) -> Callable[[RootEvidence], SignedRoot]:
+        if self._signer(tag) is None:
+            return lambda evidence: SignedRoot(evidence.root_hash)
+        purpose = Purpose(
+            registry=self._target.registry.id,
+            repository=self._target.name,
+            tag=tag,
+            image=plan.subject.digest,
+            job="inline",
+            actor=self._wish.actor,
+            reason="convert",
+        )
+        return lambda evidence: self._authority.sign(evidence, purpose)
+
+    def _copy_image(self, found: Found) -> None:
+        self._copy_blobs([found.parsed.config, *found.parsed.layers])
+        self._target.registry.push_manifest(self._target.name, found.manifest)
+
+    def _copy_manifest(self, digest: Digest) -> None:
+        # What is not converted is copied too: an index must not name what is not there.
+        raw = self._source.registry.fetch_manifest(self._source.name, digest)
+        parsed = parse_manifest(raw)
+        if isinstance(parsed, Manifest):
+            self._copy_blobs([parsed.config, *parsed.layers])
+            self._target.registry.push_manifest(self._target.name, raw)
+
+    def _copy_blobs(self, blobs: Sequence[Descriptor]) -> None:
+        source, target = self._source, self._target
+        for blob in blobs:
+            copy_blob(source.registry, source.name, target.registry, target.name, blob, self._spool)

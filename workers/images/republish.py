@@ -1,0 +1,187 @@
+"""Moves an image from one profile to another without building: content and signatures are reused.
+
+A signature covers a root hash, whatever manifest carries it, so what a bundle holds can be listed
+again under other names. Facts that only a build knows (another padding, the other layout) cannot be
+made up: then ``ConfigurationError`` says to convert.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+from uuid import UUID
+
+from app.config.model import ProfileName
+from app.errors import ConfigurationError, VerificationFailed
+from app.oci.descriptor import Descriptor
+from app.oci.digest import Digest
+from app.oci.images import ImagePlan, PlannedLayer
+from app.oci.manifest import Manifest, RawManifest, parse_manifest
+from app.registry.protocols import Coordination, Registry
+from workers.artifacts.combinations import check_combination
+from workers.artifacts.compose import compose, next_created
+from workers.artifacts.materialization import LayerMaterialization, SignedRoot, StoredBlob
+from workers.artifacts.profiles import CREATED, PROFILES, Content
+from workers.artifacts.reading import ClaimedLayer, read_bundle
+from workers.formats.erofs.reader import ImageReader
+from workers.formats.errors import FormatError
+from workers.formats.pkcs7.decode import MAX_SIGNATURE_BYTES
+from workers.formats.verity.superblock import VeritySuperblock
+from workers.formats.verity.values import BLOCK
+from workers.images.placement import Placement
+from workers.images.publish import Published, publish
+
+#: As much of an index as holds its superblock.
+_INDEX_HEAD = 3 * BLOCK
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A bundle to move: its manifest and the profile it is read under."""
+
+    profile: ProfileName
+    manifest: RawManifest
+
+
+def find_source(
+    registry: Registry, repository: str, subject: Digest, profile: ProfileName
+) -> Source:
+    """Find a profile's only bundle; raises ``VerificationFailed`` when there are none or two."""
+    if any(shape.subject != "image" for shape in PROFILES[profile].manifests):
+        raise ConfigurationError(f"{profile} bundles belong to layers and cannot be moved")
+    found = [
+        listed
+        for kind in PROFILES[profile].artifact_types
+        for listed in registry.list_referrers(repository, subject, kind)
+    ]
+    if len(found) != 1:
+        raise VerificationFailed(f"{subject} has {len(found)} bundles of {profile}, one is needed")
+    return Source(profile, registry.fetch_manifest(repository, found[0].digest))
+
+
+def republish(
+    registry: Registry,
+    coordination: Coordination,
+    repository: str,
+    plan: ImagePlan,
+    source: Source,
+    target: ProfileName,
+    placement: Placement,
+) -> list[Published]:
+    """Publish a verified bundle's content under another profile; the old bundle stays.
+
+    Where both use one artifact type, readers must never see two: the old one is replaced in the
+    order that ``placement`` says. Raises ``ConfigurationError`` when only a build can do it.
+    """
+    if target == "verilayer":
+        raise ConfigurationError(
+            "bundles of other profiles do not say which builder made them",
+            advice="convert the image under the profile verilayer instead",
+        )
+    layers = materializations(registry, repository, plan, source)
+    # Signed or not is known by layer and checked when composing.
+    check_combination([target], padding=layers[0].padding, signed=True)
+    bundles = compose(
+        target,
+        plan.subject,
+        layers,
+        created=next_created(_created(registry, repository, plan, target)),
+    )
+    shared = PROFILES[source.profile].artifact_types & PROFILES[target].artifact_types
+    existing: Literal["keep", "replace"] = "replace" if shared else "keep"
+    return publish(
+        registry, coordination, repository, bundles, placement=placement, existing=existing
+    )
+
+
+def remove(
+    registry: Registry, coordination: Coordination, repository: str, plan: ImagePlan, source: Source
+) -> Digest:
+    """Detach the old bundle; its blobs stay for the registry's own collection."""
+    subject, digest = plan.subject.digest, source.manifest.digest
+    with coordination.exclusive(f"bundle:{registry.id}:{repository}:{subject}"):
+        registry.detach(repository, subject, digest)
+    return digest
+
+
+def materializations(
+    registry: Registry, repository: str, plan: ImagePlan, source: Source
+) -> list[LayerMaterialization]:
+    """Read every layer's facts back from a bundle, its blobs and the image."""
+    manifest = parse_manifest(source.manifest)
+    if not isinstance(manifest, Manifest):
+        raise VerificationFailed(f"{source.manifest.digest} is no bundle")
+    claimed = read_bundle(manifest, source.profile)
+    version = claimed.facts.get("builder_version")
+    reader = _LayerReader(registry, repository, source.profile, version)
+    layers = []
+    for planned in plan.layers:
+        layer = claimed.layers.get(planned.descriptor.digest)
+        if layer is None:
+            raise VerificationFailed(f"the bundle lacks layer {planned.descriptor.digest}")
+        layers.append(reader.read(planned, layer))
+    return layers
+
+
+@dataclass(frozen=True, slots=True)
+class _LayerReader:
+    registry: Registry
+    repository: str
+    profile: ProfileName
+    builder_version: str | None
+
+    def read(self, planned: PlannedLayer, layer: ClaimedLayer) -> LayerMaterialization:
+        index, tree = layer.parts.get("index"), layer.parts.get("tree")
+        if index is None or tree is None or "root_hash" not in layer.facts:
+            raise ConfigurationError(
+                f"a bundle of {self.profile} does not carry index and tree of {layer.layer}",
+                advice="convert the image under the new profile instead",
+            )
+        try:
+            superblock = VeritySuperblock.parse(self._head(tree, BLOCK))
+            inodes = ImageReader(self._head(index, _INDEX_HEAD)).superblock
+        except FormatError as error:
+            raise VerificationFailed(f"layer {layer.layer}: {error}") from None
+        end = superblock.data_blocks * BLOCK
+        single = layer.facts.get("single_device_root_hash")
+        return LayerMaterialization(
+            layer=planned.descriptor,
+            diff_id=planned.diff_id,
+            index=StoredBlob(index.digest, index.size),
+            tree=StoredBlob(tree.digest, tree.size),
+            root=SignedRoot(layer.facts["root_hash"], self._signature(layer, "signature")),
+            single_device=SignedRoot(single, self._signature(layer, "single-device-signature"))
+            if single
+            else None,
+            uuid=str(UUID(bytes=inodes.uuid)),
+            builder_version=self.builder_version or "unknown",
+            padding=int(layer.facts.get("padding", PROFILES[self.profile].padding or BLOCK)),
+            data_size=int(layer.facts.get("data_size", index.size + inodes.device_blocks * BLOCK)),
+            hash_offset=end,
+            entries=int(layer.facts.get("entries", inodes.inos)),
+        )
+
+    def _head(self, blob: Descriptor, size: int) -> bytes:
+        head = bytearray()
+        with self.registry.fetch_blob(self.repository, blob) as chunks:
+            for chunk in chunks:
+                head += chunk[: size - len(head)]
+                if len(head) == size:
+                    break
+        return bytes(head)
+
+    def _signature(self, layer: ClaimedLayer, content: Content) -> bytes | None:
+        entry = layer.parts.get(content)
+        if entry is None:
+            return None
+        return self.registry.read_blob(self.repository, entry, max_bytes=MAX_SIGNATURE_BYTES)
+
+
+def _created(
+    registry: Registry, repository: str, plan: ImagePlan, target: ProfileName
+) -> list[str | None]:
+    return [
+        (listed.annotations or {}).get(CREATED)
+        for kind in PROFILES[target].artifact_types
+        for listed in registry.list_referrers(repository, plan.subject.digest, kind)
+    ]

@@ -1,1 +1,0 @@
-"""Putting bundles where readers look: referrers, deterministic tags, other registries."""
