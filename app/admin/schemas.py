@@ -6,7 +6,8 @@ from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from app.config.model import ProfileName
+from app.catalog.profiles import PROFILES
+from app.config.choice import ProfileChoice
 from app.jobs.audit import AuditEntry
 from app.jobs.batches import Batch
 from app.jobs.intake import IntakeRecord, Priority
@@ -52,7 +53,7 @@ class SubmitJob(Target):
     """Ask for a conversion."""
 
     platforms: tuple[str, ...] = Field(default=(), max_length=20, examples=[["linux/amd64"]])
-    profiles: tuple[ProfileName, ...] = Field(default=(), max_length=7)
+    profiles: tuple[ProfileChoice, ...] = Field(default=(), max_length=len(PROFILES))
     priority: Priority = "normal"
     force: bool = False
     dry_run: bool = False
@@ -72,7 +73,7 @@ class Reprocess(Body):
     only: Literal["all", "failed", "stale", "missing"] = "all"
     builder_below: str | None = Field(default=None, pattern=r"^\d{1,4}(\.\d{1,4}){0,3}$")
     since: float | None = Field(default=None, ge=0, le=1e11)
-    profiles: tuple[ProfileName, ...] = Field(default=(), max_length=7)
+    profiles: tuple[ProfileChoice, ...] = Field(default=(), max_length=len(PROFILES))
     priority: Priority = "low"
     force: bool = True
     dry_run: bool = False

@@ -13,10 +13,12 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
+from app.catalog.profiles import DEFAULT_PROFILE
 from app.config.admin import AdminConfig as AdminConfig
 from app.config.admin import AdminOidcConfig as AdminOidcConfig
 from app.config.admin import AdminToken as AdminToken
 from app.config.admin import RoleName as RoleName
+from app.config.choice import ProfileChoice
 from app.config.registry import CredentialsConfig as CredentialsConfig
 from app.config.registry import LimitsConfig as LimitsConfig
 from app.config.registry import QuirksConfig as QuirksConfig
@@ -27,10 +29,6 @@ from app.config.source import SecretSource as SecretSource
 from app.config.webhook import Dialect as Dialect
 from app.config.webhook import WebhookConfig as WebhookConfig
 from app.oci.descriptor import Platform
-
-ProfileName = Literal[
-    "containerd-erofs", "azl", "notary-tar-index", "notation", "tardev", "verilayer", "rfc-layer"
-]
 
 BuilderVersion = Literal["1.8.6", "1.8.8", "1.8.9", "1.8.10", "1.9", "1.9.1", "1.9.2", "1.9.3"]
 
@@ -97,7 +95,7 @@ class Rule(ConfigModel):
     """Larger images (sum of compressed layers) are skipped."""
     action: Literal["convert", "ignore"] = "convert"
     """What happens to the push."""
-    profiles: tuple[ProfileName, ...] = ()
+    profiles: tuple[ProfileChoice, ...] = ()
     """Formats to publish; those of the defaults when empty."""
     signer: str | None = None
     """Key that signs; that of the defaults when absent."""
@@ -125,13 +123,13 @@ class Rule(ConfigModel):
 class Defaults(ConfigModel):
     """What a rule leaves open."""
 
-    profiles: tuple[ProfileName, ...] = ("containerd-erofs",)
+    profiles: tuple[ProfileChoice, ...] = (DEFAULT_PROFILE,)
     """Formats to publish."""
     signer: str | None = None
     """Key that signs; without one only unsigned formats can be published."""
     replace: Literal["push-then-delete", "delete-then-push"] = "push-then-delete"
     """Order of replacing a bundle; readers of `containerd-erofs` fail while they see two."""
-    tag_suffixes: dict[ProfileName, Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]{1,32}$")]] = (
+    tag_suffixes: dict[ProfileChoice, Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]{1,32}$")]] = (
         Field(default_factory=dict)
     )
     """Profile -> suffix of a tag `sha256-<hex>.<suffix>` that is set beside the referrer."""

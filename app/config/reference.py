@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import typing
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import PurePath
 from types import NoneType
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from annotated_types import Ge, Gt, Le, Lt, MaxLen
 from pydantic import BaseModel, SecretStr
 from pydantic.fields import FieldInfo
 
+from app.config.choice import OneOf
 from app.config.environment import VARIABLES
 from app.config.model import SecretSource, ServiceConfig
 
@@ -161,14 +162,19 @@ def _kind(field: FieldInfo) -> str:
         )
         if isinstance(item, kind)
     ]
-    return ", ".join([_name(field.annotation), *bounds])
+    return ", ".join([_name(field.annotation, field.metadata), *bounds])
 
 
-def _name(annotation: Any) -> str:
+def _name(annotation: Any, metadata: Iterable[Any] = ()) -> str:
+    for mark in metadata:
+        if isinstance(mark, OneOf):
+            return _choices(mark.names)
     arguments = [a for a in typing.get_args(annotation) if a not in (NoneType, ...)]
     origin = typing.get_origin(annotation)
     if origin is Literal:
-        return ", ".join(f"`{value}`" for value in arguments)
+        return _choices(arguments)
+    if origin is Annotated:
+        return _name(arguments[0], arguments[1:])
     if origin is tuple:
         return f"list of {_name(arguments[0])}"
     if origin is dict:
@@ -179,6 +185,10 @@ def _name(annotation: Any) -> str:
         return "secret" if annotation.__name__ == "SecretSource" else "mapping"
     names = {str: "text", int: "integer", float: "number", bool: "`true`, `false`"}
     return names.get(annotation, "text")
+
+
+def _choices(values: Iterable[Any]) -> str:
+    return ", ".join(f"`{value}`" for value in values)
 
 
 def _model_of(annotation: Any) -> type[BaseModel] | None:

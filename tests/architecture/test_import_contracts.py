@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import ast
+import configparser
 import subprocess
 import sys
 from pathlib import Path
@@ -37,3 +38,30 @@ def test_settings_are_read_at_composition_roots_only(package: str) -> None:
             if "app.settings" in modules:
                 found.append(name)
     assert found == []
+
+
+def test_formats_may_import_the_catalog_and_nothing_else_of_app() -> None:
+    contracts = configparser.ConfigParser()
+    contracts.read(ROOT / ".importlinter")
+    forbidden = contracts["importlinter:contract:pure-formats"]["forbidden_modules"].split()
+    children = {
+        f"app.{path.stem}" for path in (ROOT / "app").iterdir() if path.suffix in ("", ".py")
+    }
+    assert children - set(forbidden) - {"app.__init__", "app.__pycache__"} == {"app.catalog"}
+
+
+def test_the_catalog_is_data_without_imports() -> None:
+    """So that commands can offer its names without loading anything else."""
+    found = {
+        name.partition(".")[0]
+        for path in sorted((ROOT / "app" / "catalog").rglob("*.py"))
+        for node in ast.walk(ast.parse(path.read_text()))
+        for name in (
+            [node.module or ""]
+            if isinstance(node, ast.ImportFrom)
+            else [alias.name for alias in node.names]
+            if isinstance(node, ast.Import)
+            else []
+        )
+    }
+    assert found <= sys.stdlib_module_names

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from app.config.model import ProfileName, SignerConfig
+from app.catalog.profiles import ProfileName
+from app.config.model import SignerConfig
 from app.oci.descriptor import Descriptor
 from app.oci.digest import DiffID, Digest
 from app.oci.manifest import Manifest, RawManifest, parse_manifest

@@ -13,7 +13,8 @@ from pathlib import Path
 
 import zstandard
 
-from app.config.model import BuildConfig, Defaults, ProfileName
+from app.catalog.profiles import ProfileName
+from app.config.model import BuildConfig, Defaults
 from app.oci import mediatypes
 from app.oci.descriptor import Descriptor
 from app.oci.digest import DiffID, Digest

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from app.config.model import ProfileName, SignerConfig
+from app.catalog.profiles import ProfileName
+from app.config.model import SignerConfig
 from app.oci import mediatypes
 from app.oci.descriptor import Descriptor
 from app.oci.digest import DiffID, Digest

@@ -10,9 +10,9 @@ from collections.abc import Iterator, Sequence
 from functools import cache
 from itertools import combinations
 
-from app.config.model import ProfileName, Rule, ServiceConfig
+from app.catalog.profiles import PROFILES, ProfileName
+from app.config.model import Rule, ServiceConfig
 from app.errors import ConfigurationError
-from workers.artifacts.profiles import PROFILES
 
 
 def check_profiles(config: ServiceConfig) -> None:

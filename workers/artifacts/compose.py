@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from app.config.model import ProfileName
+from app.catalog.profiles import PROFILES, ManifestShape, Part, Profile, ProfileName
 from app.errors import ConfigurationError, SigningRefused
 from app.oci.descriptor import Descriptor
 from app.oci.digest import Digest
@@ -19,7 +19,6 @@ from app.oci.manifest import RawManifest, encode
 from app.oci.mediatypes import EMPTY_JSON, OCI_EMPTY, OCI_MANIFEST
 from workers.artifacts.facts import fill, image_facts, layer_facts
 from workers.artifacts.materialization import LayerMaterialization, SignedRoot
-from workers.artifacts.profiles import PROFILES, ManifestShape, Part, Profile
 
 #: ``created`` of a subject's first bundle: a fixed time, so that nothing depends on a clock.
 FIRST_CREATED = "2025-01-01T00:00:00Z"
@@ -35,7 +34,7 @@ class Bundle:
     role: str
     artifact_type: str
     manifest: RawManifest
-    #: Whom it refers to; None for the layer's own manifest in ``rfc-layer``.
+    #: Whom it refers to; None for the layer's own manifest.
     subject: Digest | None
     #: Small content made here: the empty config and signatures.
     blobs: Mapping[Digest, bytes]
@@ -67,18 +66,20 @@ def compose(
         _check(profile, layer)
         lowest.setdefault(layer.layer.digest, (number, layer))
     numbered = list(lowest.values())
-    if all(shape.subject == "image" for shape in profile.manifests):
+    if profile.about_image:
         return [
             _manifest(profile, shape, subject, numbered, created) for shape in profile.manifests
         ]
     return [bundle for each in numbered for bundle in _layer_graph(profile, each, created)]
 
 
-def layer_manifest(layer: Descriptor) -> RawManifest:
-    """Return the layer's own manifest of ``rfc-layer``, which anyone can compute."""
-    shape = next(s for s in PROFILES["rfc-layer"].manifests if s.subject == "none")
-    document = _document(shape.artifact_type, [_plain(layer)])
-    return RawManifest(OCI_MANIFEST, encode(document))
+def layer_manifests(layer: Descriptor) -> dict[ProfileName, RawManifest]:
+    """The layer's own manifest in every profile that has one; anyone can compute them."""
+    return {
+        name: RawManifest(OCI_MANIFEST, encode(_document(shape.artifact_type, [_plain(layer)])))
+        for name, profile in PROFILES.items()
+        if (shape := profile.layer_manifest) is not None
+    }
 
 
 def next_created(existing: Sequence[str | None]) -> str:
@@ -104,13 +105,17 @@ def _check(profile: Profile, layer: LayerMaterialization) -> None:
     if profile.signed and layer.root.signature is None:
         raise SigningRefused(
             f"layer {layer.layer.digest} is not signed, and readers of {profile.name} fail without",
-            advice="bind a signer to this repository, or use the profile verilayer",
+            advice=f"bind a signer to this repository, or use the profile {_unsigned()}",
         )
     if profile.padding is not None and layer.padding != profile.padding:
         raise ConfigurationError(
             f"layer {layer.layer.digest} is padded to {layer.padding} bytes, "
             f"readers of {profile.name} assume {profile.padding}"
         )
+
+
+def _unsigned() -> str:
+    return " or ".join(name for name, profile in PROFILES.items() if not profile.signed)
 
 
 def _layer_graph(

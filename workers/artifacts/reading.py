@@ -10,11 +10,10 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-from app.config.model import ProfileName
+from app.catalog.profiles import PROFILES, Content, ManifestShape, Profile, ProfileName
 from app.oci.descriptor import Descriptor
 from app.oci.digest import Digest
 from app.oci.manifest import Manifest
-from workers.artifacts.profiles import PROFILES, Content, ManifestShape, Profile
 
 
 @dataclass(slots=True)

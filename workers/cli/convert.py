@@ -8,15 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from app.catalog.profiles import DEFAULT_PROFILE, PROFILES
 from workers.cli.exits import FAILED, NETWORK, exit_code, reported
 
 if TYPE_CHECKING:
     from app.config.model import ServiceConfig
     from workers.images.inline import Outcome
-
-_PROFILES = (
-    "containerd-erofs", "azl", "notary-tar-index", "notation", "tardev", "verilayer", "rfc-layer",
-)  # fmt: skip
 
 
 @click.command()
@@ -28,8 +25,8 @@ _PROFILES = (
     help="Copy the image to an OCI layout, a folder or a tar, and attach there.",
 )
 @click.option(
-    "--profile", "profiles", multiple=True, type=click.Choice(_PROFILES),
-    help="Bundle format. Repeatable. [default: as configured, else containerd-erofs]",
+    "--profile", "profiles", multiple=True, type=click.Choice(PROFILES),
+    help=f"Bundle format. Repeatable. [default: as configured, else {DEFAULT_PROFILE}]",
 )  # fmt: skip
 @click.option("--platform", "platforms", multiple=True, help="os/arch glob. [default: all Linux]")
 @click.option(

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from app.catalog.profiles import PROFILES
 from workers.cli.exits import FAILED, reported
 from workers.cli.service import (
     moment,
@@ -26,10 +27,6 @@ if TYPE_CHECKING:
     from workers.cli.client import AdminClient
 
 _STATES = ("queued", "running", "succeeded", "skipped", "failed", "cancelled", "dead")
-_PROFILES = (
-    *("containerd-erofs", "azl", "notary-tar-index", "notation", "tardev"),
-    *("verilayer", "rfc-layer"),
-)
 #: Seconds between looks at an event that is not settled.
 _POLL = 0.5
 
@@ -80,7 +77,7 @@ def show(job_id: str, url: str, token_file: Path | None, as_json: bool) -> None:
 @click.argument("reference")
 @click.option("--platform", "platforms", multiple=True, help="Such as linux/amd64; repeatable.")
 @click.option(
-    "--profile", "profiles", multiple=True, type=click.Choice(_PROFILES), help="Repeatable."
+    "--profile", "profiles", multiple=True, type=click.Choice(PROFILES), help="Repeatable."
 )
 @click.option(
     "--priority",

@@ -8,24 +8,21 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from app.catalog.profiles import PROFILES
 from workers.cli.exits import reported
 
 if TYPE_CHECKING:
-    from app.config.model import ProfileName
+    from app.catalog.profiles import ProfileName
     from app.oci.manifest import RawManifest
     from workers.cli.opening import Place
     from workers.images.placement import Placement
     from workers.verification.trust import Trust
 
-_PROFILES = (
-    "containerd-erofs", "azl", "notary-tar-index", "notation", "tardev", "verilayer", "rfc-layer",
-)  # fmt: skip
-
 
 @click.command()
 @click.argument("reference")
-@click.option("--from", "source", type=click.Choice(_PROFILES), required=True, help="Old profile.")
-@click.option("--to", "target", type=click.Choice(_PROFILES), required=True, help="New profile.")
+@click.option("--from", "source", type=click.Choice(PROFILES), required=True, help="Old profile.")
+@click.option("--to", "target", type=click.Choice(PROFILES), required=True, help="New profile.")
 @click.option(
     "--ca",
     multiple=True,

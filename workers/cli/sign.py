@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from app.catalog.profiles import DEFAULT_PROFILE, PROFILES
 from workers.cli.exits import reported
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from app.config.model import Defaults, ProfileName
+    from app.catalog.profiles import ProfileName
+    from app.config.model import Defaults
     from app.oci.descriptor import Descriptor
     from app.oci.digest import Digest
     from workers.cli.opening import Place
@@ -26,10 +28,6 @@ if TYPE_CHECKING:
         PreparedImage,
         PreparedLayer,
     )
-
-_PROFILES = (
-    "containerd-erofs", "azl", "notary-tar-index", "notation", "tardev", "verilayer", "rfc-layer",
-)  # fmt: skip
 
 _config = click.option(
     "--config",
@@ -151,8 +149,8 @@ def _prepared(layer: Any, built: BuiltLayer, out: Path) -> PreparedLayer:
 
 @command.command()
 @click.argument("folder", type=click.Path(path_type=Path, exists=True, file_okay=False))
-@click.option("--profile", "profiles", multiple=True, type=click.Choice(_PROFILES),
-              help="Bundle format. Repeatable. [default: containerd-erofs]")  # fmt: skip
+@click.option("--profile", "profiles", multiple=True, type=click.Choice(PROFILES),
+              help=f"Bundle format. Repeatable. [default: {DEFAULT_PROFILE}]")  # fmt: skip
 @click.option("--certificate", type=click.Path(path_type=Path, exists=True, dir_okay=False),
               help="PEM chain of the signer, where the signatures do not carry it.")  # fmt: skip
 @click.option("--embed/--no-embed", default=True, help="Put --certificate into raw signatures.")
@@ -193,7 +191,7 @@ def _push(folder: Path, options: dict[str, Any]) -> list[dict[str, str]]:
 
     config = configuration(options["config"])
     prepared = Prepared.read(folder)
-    profiles: tuple[ProfileName, ...] = options["profiles"] or ("containerd-erofs",)
+    profiles: tuple[ProfileName, ...] = options["profiles"] or (DEFAULT_PROFILE,)
     chain = _chain(options["certificate"])
     imported = {}
     for digest, layer in prepared.layers.items():

@@ -10,11 +10,8 @@ from typing import Any, get_args
 
 import click
 
+from app.catalog.profiles import PROFILES
 from workers.cli.exits import VERIFICATION, reported
-
-_PROFILES = (
-    "containerd-erofs", "azl", "notary-tar-index", "notation", "tardev", "verilayer", "rfc-layer",
-)  # fmt: skip
 
 
 @click.command()
@@ -28,7 +25,7 @@ _PROFILES = (
 )
 @click.option("--deep", is_flag=True, help="Fetch and build every layer again and compare.")
 @click.option(
-    "--profile", "profiles", multiple=True, type=click.Choice(_PROFILES),
+    "--profile", "profiles", multiple=True, type=click.Choice(PROFILES),
     help="A bundle that must be there. Default: any.",
 )  # fmt: skip
 @click.option("--signed", is_flag=True, help="Refuse unsigned bundles of every profile.")

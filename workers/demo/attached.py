@@ -7,15 +7,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
+from app.catalog.profiles import DEFAULT_PROFILE, PROFILES
 from app.errors import Unavailable
 from app.oci.descriptor import Descriptor
 from app.oci.digest import Digest
 from app.oci.manifest import Manifest, parse_manifest
 from app.registry.protocols import Registry
-from workers.artifacts.profiles import PROFILES
 from workers.artifacts.reading import read_bundle
 
-PROFILE: Final = "containerd-erofs"
 POLL: Final = 0.2
 
 
@@ -47,7 +46,7 @@ def wait_for_bundle(
 ) -> Descriptor:
     """Poll for the referrer; raises ``Unavailable`` after ``timeout`` seconds or a death."""
     deadline = time.monotonic() + timeout
-    types = PROFILES[PROFILE].artifact_types
+    types = PROFILES[DEFAULT_PROFILE].artifact_types
     while True:
         found = [
             referrer
@@ -76,7 +75,7 @@ def read(
     manifest = parse_manifest(registry.fetch_manifest(repository, bundle.digest))
     assert isinstance(image, Manifest)
     assert isinstance(manifest, Manifest)
-    claimed = read_bundle(manifest, PROFILE)
+    claimed = read_bundle(manifest, DEFAULT_PROFILE)
     layers = []
     for layer in image.layers:
         one = claimed.layers[layer.digest]

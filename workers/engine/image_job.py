@@ -14,7 +14,7 @@ from typing import cast
 
 import structlog
 
-from app.config.model import ProfileName
+from app.catalog.profiles import ProfileName
 from app.errors import Cancelled, ContentMismatch, NotConvertible, Unavailable
 from app.jobs.records import AttachedBundle, Job, JobLayer
 from app.jobs.schedule import Lease
@@ -98,7 +98,7 @@ class _Run:
         self._force: InForce = context.current()
         self._registry: Registry = context.registry(self._force.registry(job.registry))
         self._timings: dict[str, float] = dict(job.timings)
-        self._profiles = cast(tuple[ProfileName, ...], job.profiles)
+        self._profiles: tuple[ProfileName, ...] = job.profiles
 
     def run(self) -> None:
         """Plan, then park or attach."""

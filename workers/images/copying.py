@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -18,7 +19,7 @@ from app.oci.digest import Digest
 from app.oci.manifest import Index, Manifest, RawManifest, parse_manifest
 from app.registry.protocols import Registry
 from app.registry.transfer.sources import FileSource
-from workers.artifacts.compose import layer_manifest
+from workers.artifacts.compose import layer_manifests
 
 #: Bundles are one level below an image; signatures of bundles another.
 MAX_DEPTH = 4
@@ -117,11 +118,9 @@ class Copier:
 
     def _layer_graphs(self, image: Manifest, depth: int) -> None:
         for layer in image.layers:
-            own = layer_manifest(layer)
-            try:
-                self._manifest(self._fetch(own.digest), depth + 1)
-            except NotFound:
-                continue
+            for own in layer_manifests(layer).values():
+                with suppress(NotFound):
+                    self._manifest(self._fetch(own.digest), depth + 1)
 
     def _fetch(self, reference: str) -> RawManifest:
         return self.source.fetch_manifest(self.source_repository, reference)

@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from app.config.model import Defaults, ProfileName
+from app.catalog.profiles import PROFILES, ProfileName
+from app.config.model import Defaults
 from app.errors import NotConvertible
 from app.jobs.records import BuiltFacts
 from app.oci.digest import DiffID, Digest
@@ -24,7 +25,6 @@ from app.oci.manifest import (
 from app.registry.protocols import Coordination, Fetcher, Registry
 from workers.artifacts.compose import Bundle, compose
 from workers.artifacts.materialization import LayerMaterialization, SignedRoot, StoredBlob
-from workers.artifacts.profiles import PROFILES
 from workers.artifacts.reading import read_bundle
 from workers.images.placement import Placement
 from workers.images.publish import Published, publish
@@ -134,7 +134,7 @@ def compose_all(
 
 def wants_single_device(profiles: Sequence[ProfileName]) -> bool:
     """Whether a profile carries the root hash of the single-device layout."""
-    return "verilayer" in profiles
+    return any(PROFILES[name].states("single_device_root_hash") for name in profiles)
 
 
 def attach(
@@ -168,7 +168,7 @@ def attached_already(
     found: list[Published] = []
     for name in profiles:
         profile = PROFILES[name]
-        if not profile.single or any(shape.subject != "image" for shape in profile.manifests):
+        if not profile.single or not profile.about_image:
             return None
         covering = _covering(registry, repository, plan, name)
         if covering is None:

@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from typing import Any, Literal, Protocol
 
-from app.config.model import ProfileName, ServiceConfig
+from app.catalog.profiles import ProfileName
+from app.config.model import ServiceConfig
 from app.errors import NotConvertible, VerilayerError
 from app.jobs.records import BuiltFacts
 from app.oci.descriptor import Descriptor

@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-from app.config.model import Defaults, ProfileName
+from app.catalog.profiles import ProfileName
+from app.config.model import Defaults
 from workers.artifacts.compose import Bundle
 
 

@@ -12,13 +12,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import BinaryIO, Literal
 
-from app.config.model import ProfileName
+from app.catalog.profiles import PROFILES, ProfileName
 from app.errors import ContentMismatch, NotFound
 from app.oci.descriptor import Descriptor
 from app.oci.digest import Digest
 from app.registry.protocols import Coordination, Registry
 from workers.artifacts.compose import Bundle
-from workers.artifacts.profiles import PROFILES
 from workers.images.placement import Placement, tags_of
 
 ReplaceOrder = Literal["push-then-delete", "delete-then-push"]

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Literal
 from uuid import UUID
 
-from app.config.model import ProfileName
+from app.catalog.profiles import CREATED, PROFILES, Content, ProfileName
 from app.errors import ConfigurationError, VerificationFailed
 from app.oci.descriptor import Descriptor
 from app.oci.digest import Digest
@@ -21,7 +21,6 @@ from app.registry.protocols import Coordination, Registry
 from workers.artifacts.combinations import check_combination
 from workers.artifacts.compose import compose, next_created
 from workers.artifacts.materialization import LayerMaterialization, SignedRoot, StoredBlob
-from workers.artifacts.profiles import CREATED, PROFILES, Content
 from workers.artifacts.reading import ClaimedLayer, read_bundle
 from workers.formats.erofs.reader import ImageReader
 from workers.formats.errors import FormatError
@@ -47,7 +46,7 @@ def find_source(
     registry: Registry, repository: str, subject: Digest, profile: ProfileName
 ) -> Source:
     """Find a profile's only bundle; raises ``VerificationFailed`` when there are none or two."""
-    if any(shape.subject != "image" for shape in PROFILES[profile].manifests):
+    if not PROFILES[profile].about_image:
         raise ConfigurationError(f"{profile} bundles belong to layers and cannot be moved")
     found = [
         listed
@@ -73,10 +72,10 @@ def republish(
     Where both use one artifact type, readers must never see two: the old one is replaced in the
     order that ``placement`` says. Raises ``ConfigurationError`` when only a build can do it.
     """
-    if target == "verilayer":
+    if PROFILES[target].states("builder_version"):
         raise ConfigurationError(
             "bundles of other profiles do not say which builder made them",
-            advice="convert the image under the profile verilayer instead",
+            advice=f"convert the image under the profile {target} instead",
         )
     layers = materializations(registry, repository, plan, source)
     # Signed or not is known by layer and checked when composing.

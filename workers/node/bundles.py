@@ -11,7 +11,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal, get_args
 
-from app.config.model import BuilderVersion, ProfileName
+from app.catalog.profiles import CREATED, PROFILES, ProfileName
+from app.config.model import BuilderVersion
 from app.errors import (
     ContentMismatch,
     NotFound,
@@ -24,15 +25,19 @@ from app.oci.digest import Digest
 from app.oci.images import ImagePlan, PlannedLayer
 from app.oci.manifest import Manifest, RawManifest, parse_manifest
 from app.registry.protocols import Registry
-from workers.artifacts.profiles import CREATED, PROFILES
 from workers.artifacts.reading import ClaimedBundle, ClaimedLayer, profiles_of, read_bundle
 from workers.formats.pkcs7.decode import MAX_SIGNATURE_BYTES
 from workers.verification.trust import Trust, judge
 
 Policy = Literal["require-signed", "prefer-signed"]
 
-#: Profiles with index and tree in one manifest about the image, those with most facts first.
-USABLE: tuple[ProfileName, ...] = ("verilayer", "containerd-erofs", "notary-tar-index", "azl")
+#: Profiles that a node can use, the preferred one first.
+USABLE: tuple[ProfileName, ...] = tuple(
+    sorted(
+        (name for name, profile in PROFILES.items() if profile.usable_by_nodes),
+        key=lambda name: -PROFILES[name].node_preference,
+    )
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,8 @@ from dataclasses import dataclass, field
 
 import structlog
 
-from app.config.model import BuildConfig, ProfileName, VerifyDepth
+from app.catalog.profiles import ProfileName
+from app.config.model import BuildConfig, VerifyDepth
 from app.errors import BrokerUnavailable, VerilayerError
 from app.jobs.requests import Verifications
 from app.observability import metrics

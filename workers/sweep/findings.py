@@ -11,15 +11,14 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from app.config.model import ProfileName
+from app.catalog.profiles import PROFILES, Content, ManifestShape, ProfileName
 from app.errors import ContentMismatch, NotFound, SourceInvalid
 from app.oci.descriptor import Descriptor
 from app.oci.digest import Digest
 from app.oci.images import Found
 from app.oci.manifest import Manifest, RawManifest, parse_manifest
 from app.registry.protocols import Registry
-from workers.artifacts.compose import layer_manifest
-from workers.artifacts.profiles import PROFILES, Content, ManifestShape
+from workers.artifacts.compose import layer_manifests
 from workers.artifacts.reading import ClaimedBundle, ClaimedLayer, profiles_of, read_bundle
 from workers.formats.errors import FormatError
 from workers.formats.pkcs7.acceptance import kernel_findings, signed_by
@@ -110,7 +109,7 @@ def subjects(image: Found, name: ProfileName) -> Iterator[Subject]:
             yield Subject(image.manifest.digest, shape, frozenset(layers))
         elif shape.subject == "layer-manifest":
             for digest, layer in layers.items():
-                own = layer_manifest(layer).digest
+                own = layer_manifests(layer)[name].digest
                 yield Subject(own, shape, frozenset({digest}), about=digest)
 
 

@@ -13,7 +13,8 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Literal
 
-from app.config.model import ProfileName, RegistryConfig, ServiceConfig
+from app.catalog.profiles import PROFILES, ProfileName
+from app.config.model import RegistryConfig, ServiceConfig
 from app.errors import ContentMismatch, NotFound, RegistryError, SourceInvalid
 from app.jobs.loopguard import drop_reason
 from app.jobs.push import PushEvent
@@ -22,7 +23,6 @@ from app.oci.digest import Digest
 from app.oci.images import Found, walk
 from app.oci.manifest import Index, Manifest, parse_manifest
 from app.registry.protocols import Registry
-from workers.artifacts.profiles import PROFILES
 from workers.artifacts.reading import profiles_of, read_bundle
 from workers.formats.errors import FormatError
 from workers.formats.pkcs7.acceptance import signed_by
@@ -224,7 +224,7 @@ class Prune:
     def _is_ours(
         self, repository: str, bundle: Attached, name: ProfileName, ours: dict[Digest, Remembered]
     ) -> bool:
-        if bundle.raw.digest in ours or name in ("verilayer", "rfc-layer"):
+        if bundle.raw.digest in ours or PROFILES[name].ours:
             return True
         claimed = read_bundle(bundle.manifest, name)
         return bool(claimed.layers) and all(

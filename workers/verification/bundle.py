@@ -6,13 +6,13 @@ import base64
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from app.catalog.profiles import Content
 from app.errors import ContentMismatch, NotFound, ResponseInvalid
 from app.oci.descriptor import Descriptor
 from app.oci.digest import Digest
 from app.oci.images import PlannedLayer
 from app.oci.manifest import Manifest
 from app.registry.protocols import Registry
-from workers.artifacts.profiles import Content
 from workers.artifacts.reading import ClaimedBundle, ClaimedLayer
 from workers.formats.pkcs7.decode import MAX_SIGNATURE_BYTES
 from workers.verification.content import excerpt, index_problems, tree_problems

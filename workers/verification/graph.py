@@ -8,10 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from app.config.model import ProfileName
+from app.catalog.profiles import PROFILES, ProfileName
 from app.oci.digest import Digest
 from app.oci.images import PlannedLayer
-from workers.artifacts.profiles import PROFILES
 from workers.artifacts.reading import ClaimedLayer
 from workers.verification.bundle import BundleReader
 from workers.verification.report import BundleReport, Finding
@@ -20,7 +19,7 @@ from workers.verification.report import BundleReport, Finding
 def per_layer_profiles() -> Iterator[ProfileName]:
     """Profiles whose manifests refer to layers."""
     for name, profile in PROFILES.items():
-        if any(shape.subject == "layer-manifest" for shape in profile.manifests):
+        if not profile.about_image:
             yield name
 
 

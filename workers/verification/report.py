@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Literal
 
-from app.config.model import ProfileName
+from app.catalog.profiles import ProfileName
 from app.oci.digest import Digest
 
 Severity = Literal["error", "note"]

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from app.config.model import ProfileName
+from app.catalog.profiles import PROFILES, ProfileName
 from app.errors import ContentMismatch, NotConvertible, NotFound, ResponseInvalid, SourceInvalid
 from app.oci.descriptor import Descriptor
 from app.oci.digest import Digest
@@ -19,8 +19,7 @@ from app.oci.manifest import (
     parse_manifest,
 )
 from app.registry.protocols import Registry
-from workers.artifacts.compose import layer_manifest
-from workers.artifacts.profiles import PROFILES
+from workers.artifacts.compose import layer_manifests
 from workers.artifacts.reading import profiles_of, read_bundle
 from workers.verification.bundle import BundleReader
 from workers.verification.graph import check_together, graph_findings
@@ -123,9 +122,10 @@ def _bundles(registry: Registry, repository: str, plan: ImagePlan) -> Iterator[_
         if referrer.artifact_type in known:
             yield from _read(registry, repository, referrer, None)
     for layer in {layer.descriptor.digest: layer.descriptor for layer in plan.layers}.values():
-        for referrer in registry.list_referrers(repository, layer_manifest(layer).digest):
-            if referrer.artifact_type in known:
-                yield from _read(registry, repository, referrer, layer.digest)
+        for own in layer_manifests(layer).values():
+            for referrer in registry.list_referrers(repository, own.digest):
+                if referrer.artifact_type in known:
+                    yield from _read(registry, repository, referrer, layer.digest)
 
 
 def _read(
@@ -160,7 +160,7 @@ def _image_findings(report: ImageReport, expected: Sequence[ProfileName]) -> Ite
             yield Finding("bundle", f"no bundle of profile {name} is attached")
     for name in dict.fromkeys(present):
         digests = [bundle.digest for bundle in report.bundles if bundle.profile == name]
-        several = PROFILES[name].single and PROFILES[name].manifests[0].subject == "image"
+        several = PROFILES[name].single and PROFILES[name].about_image
         if several and len(digests) > 1:
             yield Finding(
                 "single",

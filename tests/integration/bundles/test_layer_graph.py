@@ -10,12 +10,12 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
+from app.catalog.profiles import PROFILES
 from app.oci.manifest import RawManifest, encode
 from app.registry.protocols import Registry
 from tests.support.published import Image, attach, convert, pem_signer, push, push_image
 from tests.support.registries import docker_registry
-from workers.artifacts.compose import layer_manifest
-from workers.artifacts.profiles import PROFILES
+from workers.artifacts.compose import layer_manifests
 from workers.cli.commands import main
 
 pytestmark = pytest.mark.real
@@ -60,7 +60,7 @@ def test_a_missing_manifest_is_named(registry: Registry, tmp_path: Path, role: s
     image = published(registry, f"graph/{role}", tmp_path)
     assert verify(registry, image)[0] == 0
     layer = image.layers[1][0]
-    subject = layer_manifest(layer).digest
+    subject = layer_manifests(layer)["rfc-layer"].digest
     (gone,) = registry.list_referrers(image.repository, subject, TYPES[role])
     registry.detach(image.repository, subject, gone.digest)
     status, report = verify(registry, image)
@@ -75,7 +75,7 @@ def test_a_layer_without_a_graph_fails_unless_others_are_asked_for(
 ) -> None:
     image = published(registry, "graph/whole", tmp_path)
     layer = image.layers[0][0]
-    subject = layer_manifest(layer).digest
+    subject = layer_manifests(layer)["rfc-layer"].digest
     for each in registry.list_referrers(image.repository, subject):
         registry.detach(image.repository, subject, each.digest)
     for options in ([], ["--profile", "rfc-layer"]):
@@ -86,7 +86,7 @@ def test_a_layer_without_a_graph_fails_unless_others_are_asked_for(
 
 def test_a_tree_of_another_layer_does_not_pass(registry: Registry, tmp_path: Path) -> None:
     image = published(registry, "graph/swapped", tmp_path)
-    one, two = (layer_manifest(layer[0]).digest for layer in image.layers)
+    one, two = (layer_manifests(layer[0])["rfc-layer"].digest for layer in image.layers)
     (mine,) = registry.list_referrers(image.repository, one, TYPES["ci"])
     (other,) = registry.list_referrers(image.repository, two, TYPES["ci"])
     document = json.loads(registry.fetch_manifest(image.repository, mine.digest).data)

@@ -10,13 +10,12 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
-from app.config.model import ProfileName
+from app.catalog.profiles import PROFILES, ProfileName
 from app.registry.protocols import Registry
 from tests.support.certificates import identity, rsa_key
 from tests.support.published import Image, attach, convert, pem_signer, push_image
 from tests.support.registries import RunningRegistry, docker_registry
 from workers.artifacts.materialization import LayerMaterialization
-from workers.artifacts.profiles import PROFILES
 from workers.cli.commands import main
 from workers.images.placement import Placement
 

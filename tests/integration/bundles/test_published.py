@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from app.config.model import ProfileName
+from app.catalog.profiles import PROFILES, ProfileName
 from app.oci.descriptor import Descriptor
 from app.oci.digest import Digest
 from app.registry.protocols import Registry
@@ -21,7 +21,6 @@ from tests.support.published import Image, attach, convert, pem_signer, push_ima
 from tests.support.registries import docker_registry
 from tests.support.tools import require
 from workers.artifacts.materialization import LayerMaterialization
-from workers.artifacts.profiles import PROFILES
 from workers.cli.commands import main
 from workers.images.placement import Placement
 
@@ -91,10 +90,10 @@ def test_oras_discovers_every_bundle(shop: Shop) -> None:
 
 @pytest.mark.interop(reader="oras discover", format="rfc-layer graph")
 def test_oras_discovers_the_per_layer_graph(shop: Shop) -> None:
-    from workers.artifacts.compose import layer_manifest
+    from workers.artifacts.compose import layer_manifests
 
     oras = require("oras", ".ci/test-packages")
-    layer = layer_manifest(shop.layers[0].layer).digest
+    layer = layer_manifests(shop.layers[0].layer)["rfc-layer"].digest
     subject = f"{shop.registry.host}/team/app@{layer}"
     found = json.loads(_run(oras, "discover", "--plain-http", "--format", "json", subject))
     listed = found.get("referrers") or found.get("manifests")

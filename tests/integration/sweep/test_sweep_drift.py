@@ -8,7 +8,8 @@ from dataclasses import replace
 
 import pytest
 
-from app.config.model import ProfileName, VerifyDepth
+from app.catalog.profiles import PROFILES, ProfileName
+from app.config.model import VerifyDepth
 from app.jobs.requests import Verifications
 from app.oci.digest import Digest
 from app.oci.manifest import RawManifest, encode
@@ -18,9 +19,8 @@ from tests.support.registries import RunningRegistry, docker_registry
 from tests.support.sample_layer import make_tar
 from tests.support.sweep_bench import Bench
 from tests.support.webhook_service import pending_events
-from workers.artifacts.compose import layer_manifest
+from workers.artifacts.compose import layer_manifests
 from workers.artifacts.materialization import SignedRoot, StoredBlob
-from workers.artifacts.profiles import PROFILES
 from workers.layers.building import LayerOptions, build_layer
 from workers.layers.spool import Spool
 from workers.sweep.drift import DriftCheck
@@ -234,7 +234,7 @@ def test_the_graph_of_every_layer_is_looked_at(
     for drift in (None, check(bench)):
         assert sweep(bench, repository, drift)[0].finding.kind == "complete"
     layer = image.layers[1][0]
-    subject = layer_manifest(layer).digest
+    subject = layer_manifests(layer)["rfc-layer"].digest
     (gone,) = bench.registry.list_referrers(repository, subject, kind)
     bench.registry.detach(repository, subject, gone.digest)
     report, _ = sweep(bench, repository, None)

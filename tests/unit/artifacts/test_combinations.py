@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.config.model import ProfileName, ServiceConfig
+from app.catalog.profiles import ProfileName
+from app.config.model import ServiceConfig
 from app.errors import ConfigurationError
 from workers.artifacts.combinations import check_combination, check_profiles, globs_overlap
 

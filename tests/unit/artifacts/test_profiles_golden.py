@@ -7,11 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from app.config.model import ProfileName
+from app.catalog.profiles import PROFILES, ProfileName
 from app.oci.manifest import Manifest, parse_manifest
 from tests.support.layers import SUBJECT, materialization
 from workers.artifacts.compose import compose
-from workers.artifacts.profiles import PROFILES
 from workers.artifacts.reading import profiles_of, read_bundle
 
 GOLDEN = Path(__file__).parents[2] / "golden" / "manifests"

@@ -11,7 +11,8 @@ from typing import Any
 
 import pytest
 
-from app.config.model import BuildConfig, ProfileName
+from app.catalog.profiles import ProfileName
+from app.config.model import BuildConfig
 from app.oci.digest import Digest
 from app.oci.manifest import RawManifest
 from app.registry.layout.directory import LayoutRegistry

@@ -1,8 +1,10 @@
-"""The bundle formats of known readers, as data.
+"""The bundle formats of known readers, as data: a new reader is a row of ``PROFILES``.
 
 A profile says which manifests are made, which parts of a layer they list under which media type,
-and which annotations name which facts. ``compose`` turns it into bytes, ``reading`` back into
-facts; neither knows a wire name. Where the names come from is in docs/profiles.md.
+which annotations name which facts, and what its readers insist on.
+``workers.artifacts.compose`` turns it into bytes, ``workers.artifacts.reading`` back into facts;
+neither knows a wire name, and nothing tests for the name of a profile. Where the wire names come
+from is in docs/profiles.md.
 
 Annotation values are templates over the facts of ``workers.artifacts.facts``.
 """
@@ -11,9 +13,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Final, Literal, TypeAlias
 
-from app.config.model import ProfileName
+#: A key of ``PROFILES``; what configuration accepts is ``app.config.choice.ProfileChoice``.
+ProfileName: TypeAlias = str
 
 #: What a manifest's layer entry holds. ``image-layer`` is the image's own layer descriptor.
 Content = Literal["index", "tree", "signature", "single-device-signature", "image-layer"]
@@ -42,6 +45,19 @@ class ManifestShape:
     #: Distinguishes manifests of one profile in tags and reports.
     role: str = "bundle"
 
+    @property
+    def contents(self) -> frozenset[Content]:
+        """What the entries hold."""
+        return frozenset(part.content for part in self.parts)
+
+    def states(self, fact: str) -> bool:
+        """Whether an annotation of the manifest or of a part holds this fact."""
+        return any(
+            "{" + fact + "}" in template
+            for annotations in (self.annotations, *(part.annotations for part in self.parts))
+            for template in annotations.values()
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class Profile:
@@ -58,6 +74,11 @@ class Profile:
     single: bool = False
     #: Readers choose the newest by ``org.opencontainers.image.created``.
     dated: bool = False
+    #: Nobody but this service publishes under these artifact types, so ``prune`` needs no
+    #: signature to know whose a bundle is.
+    ours: bool = False
+    #: Where an image has bundles of several profiles, a node takes the one with the higher number.
+    node_preference: int = 0
 
     @property
     def artifact_types(self) -> frozenset[str]:
@@ -67,7 +88,31 @@ class Profile:
     @property
     def carries_content(self) -> bool:
         """Whether index and tree are published, not signatures alone."""
-        return any(part.content == "tree" for shape in self.manifests for part in shape.parts)
+        return any("tree" in shape.contents for shape in self.manifests)
+
+    @property
+    def about_image(self) -> bool:
+        """Whether all manifests refer to the image; else they refer to each layer's own one."""
+        return all(shape.subject == "image" for shape in self.manifests)
+
+    @property
+    def layer_manifest(self) -> ManifestShape | None:
+        """Shape of the layer's own manifest, where the profile is a graph below it."""
+        return next((shape for shape in self.manifests if shape.subject == "none"), None)
+
+    @property
+    def usable_by_nodes(self) -> bool:
+        """Whether one manifest about the image gives index, tree and root hash of its layers."""
+        return any(
+            shape.subject == "image"
+            and {"index", "tree"} <= shape.contents
+            and shape.states("root_hash")
+            for shape in self.manifests
+        )
+
+    def states(self, fact: str) -> bool:
+        """Whether an annotation names a fact of ``workers.artifacts.facts``."""
+        return any(shape.states(fact) for shape in self.manifests)
 
 
 CREATED = "org.opencontainers.image.created"
@@ -160,6 +205,7 @@ PROFILES: Mapping[ProfileName, Profile] = {
             ),
             padding=512,
             single=True,
+            node_preference=2,
         ),
         Profile(
             "azl",
@@ -198,6 +244,7 @@ PROFILES: Mapping[ProfileName, Profile] = {
             ),
             padding=512,
             dated=True,
+            node_preference=1,
         ),
         Profile(
             "notation",
@@ -258,6 +305,8 @@ PROFILES: Mapping[ProfileName, Profile] = {
             ),
             signed=False,
             single=True,
+            ours=True,
+            node_preference=3,
         ),
         Profile(
             "rfc-layer",
@@ -279,6 +328,10 @@ PROFILES: Mapping[ProfileName, Profile] = {
                 ),
             ),
             single=True,
+            ours=True,
         ),
     )
 }
+
+#: What is published where neither configuration nor command line says otherwise.
+DEFAULT_PROFILE: Final[ProfileName] = "containerd-erofs"

@@ -1,0 +1,1 @@
+"""What can be named in configuration and commands: one table a subject, one row a name."""

@@ -1,0 +1,31 @@
+"""Configuration types made from the tables of ``app.catalog``: a new row is a new choice."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Annotated, Any, TypeAlias
+
+from pydantic import GetCoreSchemaHandler
+from pydantic_core import CoreSchema, core_schema
+
+from app.catalog.profiles import PROFILES, ProfileName
+
+
+@dataclass(frozen=True, slots=True)
+class OneOf:
+    """Marks a ``str`` that is one of ``names``: what ``Literal`` does, for names kept in a table.
+
+    Errors, JSON Schema and docs/configuration.md are those of the ``Literal`` of the same names.
+    """
+
+    names: Iterable[str]
+
+    def __get_pydantic_core_schema__(
+        self, source: Any, handler: GetCoreSchemaHandler
+    ) -> CoreSchema:
+        """See pydantic's "Customizing validation with __get_pydantic_core_schema__"."""
+        return core_schema.literal_schema(list(self.names))
+
+
+ProfileChoice: TypeAlias = Annotated[ProfileName, OneOf(PROFILES)]
