@@ -28,6 +28,7 @@ from app.config.source import ConfigModel as ConfigModel
 from app.config.source import SecretSource as SecretSource
 from app.config.webhook import Dialect as Dialect
 from app.config.webhook import WebhookConfig as WebhookConfig
+from app.oci.derived_tags import SUFFIX_PATTERN
 from app.oci.descriptor import Platform
 
 BuilderVersion = Literal["1.8.6", "1.8.8", "1.8.9", "1.8.10", "1.9", "1.9.1", "1.9.2", "1.9.3"]
@@ -129,8 +130,8 @@ class Defaults(ConfigModel):
     """Key that signs; without one only unsigned formats can be published."""
     replace: Literal["push-then-delete", "delete-then-push"] = "push-then-delete"
     """Order of replacing a bundle; readers of `containerd-erofs` fail while they see two."""
-    tag_suffixes: dict[ProfileChoice, Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]{1,32}$")]] = (
-        Field(default_factory=dict)
+    tag_suffixes: dict[ProfileChoice, Annotated[str, Field(pattern=SUFFIX_PATTERN)]] = Field(
+        default_factory=dict
     )
     """Profile -> suffix of a tag `sha256-<hex>.<suffix>` that is set beside the referrer."""
 

@@ -11,11 +11,11 @@ from typing import Any
 
 from app.errors import RegistryError, SourceInvalid
 from app.oci import mediatypes
+from app.oci.derived_tags import DerivedTag
 from app.oci.descriptor import Descriptor
 from app.oci.digest import Digest
 from app.oci.manifest import Index, Manifest, RawManifest, encode, parse_manifest
 
-_TAG = re.compile(r"sha(?:256|512)-[0-9a-f]{32,64}\Z")
 _IMMUTABLE = re.compile(
     r"immutab|TAG_IMMUTABLE|ALREADY_?EXISTS|already exists|locked|overwrite", re.I
 )
@@ -24,13 +24,8 @@ _IMMUTABLE_STATUS = frozenset({400, 403, 405, 409, 412})
 
 
 def fallback_tag(subject: Digest) -> str:
-    """Return the tag, its algorithm cut at 32 and its hex at 64 characters."""
-    return f"{subject.algorithm[:32]}-{subject.hex[:64]}"
-
-
-def is_fallback_tag(tag: str) -> bool:
-    """Whether a tag is of this scheme; such pushes are ours or another attacher's."""
-    return _TAG.match(tag) is not None
+    """Return the name of the tag that lists the referrers of a subject."""
+    return str(DerivedTag.of(subject))
 
 
 def entry_of(manifest: RawManifest) -> Descriptor:

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from app.errors import NotFound, RegistryError
 from app.oci import mediatypes
+from app.oci.derived_tags import DerivedTag
 from app.oci.descriptor import Descriptor
 from app.oci.digest import Digest
 from app.oci.manifest import Index, Manifest, RawManifest, parse_manifest
@@ -102,10 +103,10 @@ class Copier:
             self._tags.append(tag)
 
     def _deterministic_tags(self, digest: Digest) -> Iterator[str]:
-        """Tags ``sha256-<hex>.<suffix>``; attaching makes the bare fallback tag by itself."""
-        stem = f"{digest.algorithm}-{digest.hex[:64]}."
+        """Tags about a digest; the one that lists its referrers is made by attaching them."""
         for tag in self._all_tags():
-            if tag.startswith(stem):
+            derived = DerivedTag.parse(tag)
+            if derived and derived.is_about(digest) and not derived.lists_referrers:
                 yield tag
 
     def _all_tags(self) -> list[str]:

@@ -8,6 +8,7 @@ from typing import Literal
 
 from app.catalog.profiles import ProfileName
 from app.config.model import Defaults
+from app.oci.derived_tags import DerivedTag
 from workers.artifacts.compose import Bundle
 
 
@@ -26,13 +27,13 @@ class Placement:
 
 
 def tags_of(bundle: Bundle, placement: Placement) -> tuple[str, ...]:
-    """Tags of a bundle: ``sha256-<hex>.<suffix>``, hex of the image or, per layer, of the layer.
+    """Tags of a bundle, named by its image or, where each layer has its own, by its layer.
 
-    Where a profile publishes several manifests, the role follows: ``….<suffix>.signature``.
+    A profile that publishes several manifests about a layer tells them apart by their roles.
     """
     suffix = placement.tag_suffixes.get(bundle.profile)
     about = bundle.layer or bundle.subject
     if suffix is None or about is None:
         return ()
-    role = "" if bundle.layer is None else f".{bundle.role}"
-    return (f"{about.algorithm}-{about.hex[:64]}.{suffix}{role}",)
+    role = () if bundle.layer is None else (bundle.role,)
+    return (str(DerivedTag.of(about, suffix, *role)),)

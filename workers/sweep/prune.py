@@ -8,7 +8,6 @@ registry that indexes referrers itself collects the rest.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Literal
@@ -16,8 +15,7 @@ from typing import Literal
 from app.catalog.profiles import PROFILES, ProfileName
 from app.config.model import RegistryConfig, ServiceConfig
 from app.errors import ContentMismatch, NotFound, RegistryError, SourceInvalid
-from app.jobs.loopguard import drop_reason
-from app.jobs.push import PushEvent
+from app.oci.derived_tags import DerivedTag
 from app.oci.descriptor import Descriptor
 from app.oci.digest import Digest
 from app.oci.images import Found, walk
@@ -38,9 +36,6 @@ from workers.sweep.findings import (
     subjects,
 )
 from workers.sweep.sweep import Binding
-
-#: Tags are cut at 64 characters, so only a sha256 subject can be told from one.
-_REFERRERS_TAG = re.compile(r"sha256-([0-9a-f]{64})\Z")
 
 Why = Literal["superseded", "subject-gone"]
 
@@ -98,11 +93,11 @@ class Prune:
         ours = {each.bundle: each for each in self.remembered(repository)}
         done: set[Digest] = set()
         for tag in tags:
-            match = _REFERRERS_TAG.match(tag)
-            if match:
-                yield from self._orphans(repository, tag, Digest(f"sha256:{match[1]}"), ours)
-            elif drop_reason(PushEvent(repository=repository, tag=tag), None) is None:
+            derived = DerivedTag.parse(tag)
+            if derived is None:
                 yield from self._superseded(repository, tag, ours, done)
+            elif derived.lists_referrers and derived.subject is not None:
+                yield from self._orphans(repository, tag, derived.subject, ours)
         yield from self._forgotten(repository, ours)
 
     def _superseded(

@@ -18,4 +18,4 @@ def test_only_credentials_imports_oras() -> None:
                 names.append(node.module)
             if any(name.partition(".")[0] == "oras" for name in names):
                 importing.add(str(path.relative_to(root)))
-    assert importing == {"registry/credentials.py"}
+    assert importing == {"registry/auth/credentials.py"}

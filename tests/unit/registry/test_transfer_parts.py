@@ -10,6 +10,7 @@ import pytest
 
 from app.errors import RateLimited, RegistryError, Unauthorized, Unavailable
 from app.oci import fallback, mediatypes
+from app.oci.derived_tags import DerivedTag
 from app.oci.descriptor import Descriptor
 from app.oci.digest import Digest
 from app.oci.manifest import RawManifest, encode
@@ -93,8 +94,10 @@ def test_the_fallback_tag() -> None:
     short, long = Digest("sha256:" + "ab" * 32), Digest("sha512:" + "cd" * 64)
     assert fallback.fallback_tag(short) == "sha256-" + "ab" * 32
     assert fallback.fallback_tag(long) == "sha512-" + "cd" * 32
-    assert fallback.is_fallback_tag(fallback.fallback_tag(long))
-    assert not fallback.is_fallback_tag("sha256-abc")
+    derived = DerivedTag.parse(fallback.fallback_tag(long))
+    assert derived is not None
+    assert derived.lists_referrers
+    assert DerivedTag.parse("sha256-abc") is None
 
 
 def test_entries_take_type_and_annotations_from_the_manifest() -> None:
