@@ -9,6 +9,7 @@ from typing import Annotated, Any, TypeAlias
 from pydantic import GetCoreSchemaHandler
 from pydantic_core import CoreSchema, core_schema
 
+from app.catalog.builders import offered
 from app.catalog.profiles import PROFILES, ProfileName
 
 
@@ -28,4 +29,5 @@ class OneOf:
         return core_schema.literal_schema(list(self.names))
 
 
+BuilderChoice: TypeAlias = Annotated[str, OneOf(offered())]
 ProfileChoice: TypeAlias = Annotated[ProfileName, OneOf(PROFILES)]

@@ -13,12 +13,13 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
+from app.catalog.builders import DEFAULT_BUILDER
 from app.catalog.profiles import DEFAULT_PROFILE
 from app.config.admin import AdminConfig as AdminConfig
 from app.config.admin import AdminOidcConfig as AdminOidcConfig
 from app.config.admin import AdminToken as AdminToken
 from app.config.admin import RoleName as RoleName
-from app.config.choice import ProfileChoice
+from app.config.choice import BuilderChoice, ProfileChoice
 from app.config.registry import CredentialsConfig as CredentialsConfig
 from app.config.registry import LimitsConfig as LimitsConfig
 from app.config.registry import QuirksConfig as QuirksConfig
@@ -31,13 +32,11 @@ from app.config.webhook import WebhookConfig as WebhookConfig
 from app.oci.derived_tags import SUFFIX_PATTERN
 from app.oci.descriptor import Platform
 
-BuilderVersion = Literal["1.8.6", "1.8.8", "1.8.9", "1.8.10", "1.9", "1.9.1", "1.9.2", "1.9.3"]
-
 
 class BuildConfig(ConfigModel):
     """How layers are built; part of what makes two builds the same."""
 
-    builder_version: BuilderVersion = "1.9.3"
+    builder_version: BuilderChoice = DEFAULT_BUILDER
     """The erofs-utils release whose bytes our indexes equal; that of the nodes."""
     padding: Literal[512, 4096] = 512
     """Alignment of the verity data area in bytes: 4096 for profile `azl`."""

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Literal
 
+from app.catalog.builders import release_order
 from app.jobs.batches import BatchItem
 from app.jobs.ledger import Ledger
 from app.jobs.records import Job
@@ -44,14 +45,9 @@ class Selector:
             return (
                 job.state is JobState.SUCCEEDED
                 and self.builder_below is not None
-                and version_key(job.builder_version) < version_key(self.builder_below)
+                and release_order(job.builder_version) < release_order(self.builder_below)
             )
         return True
-
-
-def version_key(version: str) -> tuple[int, ...]:
-    """Order of builder versions; ``1.8.10`` comes after ``1.8.9``."""
-    return tuple(int(part) for part in version.split(".") if part.isdigit())
 
 
 def select(ledger: Ledger, selector: Selector) -> Iterator[Job]:

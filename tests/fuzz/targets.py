@@ -7,13 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from app.catalog.builders import BUILDERS
 from workers.formats.erofs.dump import dump
 from workers.formats.erofs.reader import ImageReader
 from workers.formats.errors import FormatError
 from workers.formats.tarindex.builder import TarIndexBuilder, TarIndexOptions, TarLimits
 from workers.formats.tarindex.pax import PaxParser, PaxState
 from workers.formats.tarindex.singledevice import single_device_form
-from workers.formats.tarindex.versions import VERSIONS
 from workers.formats.tarindex.warning import Warnings
 
 #: Small enough that going over them is within a fuzzer's reach.
@@ -30,7 +30,7 @@ LIMITS = TarLimits(
     max_index_bytes=1 << 20,
     max_warnings=50,
 )
-_NAMES = sorted(VERSIONS)
+_NAMES = sorted(BUILDERS)
 
 
 def sealed(tar: bytes) -> bytes:
@@ -84,7 +84,7 @@ def _read_back(index: bytes) -> None:
 
 def pax_records(data: bytes) -> None:
     """The body of an extension header changes the pending state or is a FormatError."""
-    for version in (VERSIONS["1.9.3"], VERSIONS["1.8.6"]):
+    for version in (BUILDERS["1.9.3"], BUILDERS["1.8.6"]):
         state = PaxState()
         try:
             PaxParser(version, LIMITS, Warnings(LIMITS)).parse(data, state, 0)

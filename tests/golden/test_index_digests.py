@@ -13,9 +13,9 @@ from pathlib import Path
 
 import pytest
 
+from app.catalog.builders import BUILDERS
 from tests.support.tarmaker import seeded_tar
 from tests.support.vectors import outcome
-from workers.formats.tarindex.versions import VERSIONS
 
 _FILE = Path(__file__).with_name("index_digests.json")
 _SEEDS = 400
@@ -26,7 +26,7 @@ def digests(version: str) -> str:
     return "".join((outcome(seeded_tar(s), version) or "-" * 8)[:8] for s in range(_SEEDS))
 
 
-@pytest.mark.parametrize("version", sorted(VERSIONS))
+@pytest.mark.parametrize("version", sorted(BUILDERS))
 def test_digests(version: str) -> None:
     pinned: str = json.loads(_FILE.read_text())[version]
     found = digests(version)
@@ -52,5 +52,5 @@ def test_found_by_comparison(seed: int, version: str, digest: str) -> None:
 
 
 if __name__ == "__main__":
-    json.dump({version: digests(version) for version in sorted(VERSIONS)}, sys.stdout, indent=1)
+    json.dump({version: digests(version) for version in sorted(BUILDERS)}, sys.stdout, indent=1)
     print()

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-_VERSIONS = ("1.8.6", "1.8.8", "1.8.9", "1.8.10", "1.9", "1.9.1", "1.9.2", "1.9.3")
+from app.catalog.builders import DEFAULT_BUILDER, offered
 
 
 @click.group()
@@ -42,8 +42,8 @@ def _digest(ctx: click.Context, param: click.Parameter, value: str | None) -> st
 )
 @click.option(
     "--builder-version",
-    type=click.Choice(_VERSIONS),
-    default="1.9.3",
+    type=click.Choice(offered()),
+    default=DEFAULT_BUILDER,
     show_default=True,
     help="The mkfs.erofs whose bytes to equal.",
 )

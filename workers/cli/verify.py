@@ -6,10 +6,11 @@ import json
 import sys
 import tempfile
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 import click
 
+from app.catalog.builders import DEFAULT_BUILDER, offered
 from app.catalog.profiles import PROFILES
 from workers.cli.exits import VERIFICATION, reported
 
@@ -31,7 +32,7 @@ from workers.cli.exits import VERIFICATION, reported
 @click.option("--signed", is_flag=True, help="Refuse unsigned bundles of every profile.")
 @click.option(
     "--builder-version",
-    default="1.9.3",
+    default=DEFAULT_BUILDER,
     show_default=True,
     help="With --deep: the erofs-utils to equal where the bundle does not say.",
 )
@@ -66,7 +67,7 @@ def command(reference: str, as_json: bool, **options: Any) -> None:
 
 
 def _verify(reference: str, options: dict[str, Any]) -> Any:
-    from app.config.model import BuildConfig, BuilderVersion
+    from app.config.model import BuildConfig
     from app.errors import ConfigurationError
     from workers.cli.opening import configuration, open_place
     from workers.layers.spool import Spool
@@ -75,7 +76,7 @@ def _verify(reference: str, options: dict[str, Any]) -> Any:
     from workers.verification.verify import Options, verify_reference
 
     version = options["builder_version"]
-    if version not in get_args(BuilderVersion):
+    if version not in offered():
         raise ConfigurationError(f"builder version {version} is unknown")
     place = open_place(
         reference, configuration(options["config"]), plain_http=options["plain_http"]

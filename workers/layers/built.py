@@ -10,6 +10,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, BinaryIO, Literal, Self
 from uuid import UUID
 
+from app.catalog.builders import DEFAULT_BUILDER
 from app.oci.digest import DiffID, Digest
 from workers.formats.verity.extents import Extent, ExtentReader, chunks, total
 
@@ -23,7 +24,7 @@ Layout = Literal["device-table", "single-device"]
 class LayerOptions:
     """How a layer is built; all but the limits are part of its root hash."""
 
-    builder_version: str = "1.9.3"
+    builder_version: str = DEFAULT_BUILDER
     #: The verity data area is zero-filled to a multiple of this: 512, or 4096 for profile ``azl``.
     padding: int = 512
     #: UUID of the index; derived from the layer's digest when None.

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Literal
 
+from app.catalog.builders import offered
 from app.catalog.profiles import CREATED, PROFILES, ProfileName
-from app.config.model import BuilderVersion
 from app.errors import (
     ContentMismatch,
     NotFound,
@@ -167,7 +167,7 @@ def _claim(
     if signature is not None:
         signer = _signer(registry, repository, signature, root_hash, trust)
     version = claimed.facts.get("builder_version")
-    if signer is None and version not in get_args(BuilderVersion):
+    if signer is None and version not in offered():
         raise VerificationFailed(
             f"layer {name} has no trusted signature, and builder {version!r} cannot be repeated"
         )

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from app.catalog.builders import BuilderVersion
 from workers.formats.erofs.ondisk import (
     BLOCK_BITS,
     OVL_XATTR_OPAQUE,
@@ -23,7 +24,6 @@ from workers.formats.tarindex.entry import TYPE_LINK, Entry
 from workers.formats.tarindex.limits import TarLimits
 from workers.formats.tarindex.places import Places, refusal, undefined
 from workers.formats.tarindex.tree import Inode, make_dots, unlink, wrap32
-from workers.formats.tarindex.versions import BuilderVersion
 from workers.formats.tarindex.warning import Warnings
 
 _PATH_MAX: Final = 4095

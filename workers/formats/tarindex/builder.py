@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Final, Literal
 
+from app.catalog.builders import BUILDERS, DEFAULT_BUILDER, BuilderVersion
 from workers.formats.erofs.ondisk import (
     BLOCK,
     EROFS_FEATURE_COMPAT_SB_CHKSUM,
@@ -21,7 +22,6 @@ from workers.formats.tarindex.layout import Layout
 from workers.formats.tarindex.limits import TarLimits
 from workers.formats.tarindex.reader import TarReader
 from workers.formats.tarindex.singledevice import single_device_form
-from workers.formats.tarindex.versions import DEFAULT_VERSION, builder_version
 from workers.formats.tarindex.warning import TarWarning, Warnings
 from workers.formats.tarindex.writer import SuperblockFacts, seal, write_index
 
@@ -38,6 +38,15 @@ __all__ = [
 _TIMES: Final = {"keep": TIMES_KEEP, "fixed": TIMES_FIXED, "clamp": TIMES_CLAMP}
 
 
+def builder_version(name: str) -> BuilderVersion:
+    """The release called ``name``. Raises FormatError ``unknown-version`` with those there are."""
+    row = BUILDERS.get(name)
+    if row is None:
+        known = ", ".join(BUILDERS)
+        raise FormatError("unknown-version", f"no builder version {name!r}; there are {known}")
+    return row
+
+
 @dataclass(frozen=True, slots=True)
 class TarIndexOptions:
     """What the index depends on beside the tar."""
@@ -45,7 +54,7 @@ class TarIndexOptions:
     #: 16 bytes, in text order.
     uuid: bytes
     #: Release of erofs-utils whose bytes are wanted.
-    version: str = DEFAULT_VERSION
+    version: str = DEFAULT_BUILDER
     #: Translate ``.wh.`` names to overlay whiteouts (``--aufs``).
     aufs: bool = True
     #: Epoch of the image in seconds (``-T``, or SOURCE_DATE_EPOCH).

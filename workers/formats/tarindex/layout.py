@@ -11,6 +11,7 @@ from typing import Final
 from librt.strings import BytesWriter, write_i32_le, write_i64_le
 from mypy_extensions import i32, i64
 
+from app.catalog.builders import BuilderVersion
 from workers.formats.erofs.ondisk import (
     BLOCK,
     BLOCK_BITS,
@@ -36,7 +37,6 @@ from workers.formats.errors import FormatError
 from workers.formats.tarindex.allocator import DATA, META, Allocator, Run
 from workers.formats.tarindex.limits import TarLimits
 from workers.formats.tarindex.tree import NID_UNKNOWN, Inode
-from workers.formats.tarindex.versions import BuilderVersion
 
 _DOTS: Final = (b".", b"..")
 _ZERO_BLOCK: Final = bytes(BLOCK)

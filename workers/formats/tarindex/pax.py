@@ -10,10 +10,10 @@ from typing import Final
 
 from mypy_extensions import i64
 
+from app.catalog.builders import BuilderVersion
 from workers.formats.errors import FormatError
 from workers.formats.tarindex.limits import TarLimits
 from workers.formats.tarindex.numbers import scan_decimal, signed32
-from workers.formats.tarindex.versions import BuilderVersion
 from workers.formats.tarindex.warning import Warnings
 
 _SCHILY: Final = b"SCHILY.xattr."

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from typing import Final
 
+from app.catalog.builders import BuilderVersion
 from workers.formats.erofs.ondisk import EROFS_NAME_LEN, S_IFDIR, S_IFMT
 from workers.formats.errors import FormatError, printable
 from workers.formats.tarindex.entry import Entry
 from workers.formats.tarindex.limits import TarLimits
 from workers.formats.tarindex.tree import Inode, make_dots
-from workers.formats.tarindex.versions import BuilderVersion
 from workers.formats.tarindex.warning import Warnings
 
 _WHITEOUT: Final = b".wh."

@@ -11,6 +11,7 @@ from typing import Final
 
 from mypy_extensions import i64
 
+from app.catalog.builders import BuilderVersion
 from workers.formats.errors import FormatError, printable
 from workers.formats.tarindex.apply import TreeBuilder
 from workers.formats.tarindex.entry import (
@@ -32,7 +33,6 @@ from workers.formats.tarindex.header import (
 from workers.formats.tarindex.limits import TarLimits
 from workers.formats.tarindex.numbers import UNPARSABLE
 from workers.formats.tarindex.pax import PaxParser, PaxState
-from workers.formats.tarindex.versions import BuilderVersion
 from workers.formats.tarindex.warning import Warnings
 
 _BLOCK: Final = 512

@@ -8,6 +8,7 @@ from librt.strings import read_i32_le, read_i64_le
 from librt.vecs import vec
 from mypy_extensions import i64
 
+from app.catalog.builders import BuilderVersion
 from workers.formats.erofs.checksums import crc32c
 from workers.formats.erofs.ondisk import (
     BLOCK,
@@ -35,7 +36,6 @@ from workers.formats.erofs.ondisk import (
 from workers.formats.erofs.xattrs import encode
 from workers.formats.tarindex.layout import Layout, chunk_bits, chunk_count
 from workers.formats.tarindex.tree import Inode
-from workers.formats.tarindex.versions import BuilderVersion
 
 
 @dataclass(frozen=True, slots=True)

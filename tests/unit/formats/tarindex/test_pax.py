@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 
 from tests.support.tarmaker import record
 from workers.formats.errors import FormatError
+from workers.formats.tarindex.builder import builder_version
 from workers.formats.tarindex.limits import TarLimits
 from workers.formats.tarindex.pax import PaxParser, PaxState, decode_base64, unquote
-from workers.formats.tarindex.versions import builder_version
 from workers.formats.tarindex.warning import Warnings
 
 

@@ -1,16 +1,15 @@
-"""What differs between builder versions, as data: one row each, one column a difference.
+"""Releases of mkfs.erofs whose bytes our indexes can equal: one row each, one column a difference.
 
-A new erofs-utils release is one row here and its vectors. Rows name mkfs.erofs releases; every
-column says what the older program did. Facts: release history of erofs-utils and runs of each
-binary over the vectors.
+A new erofs-utils release is one row here and its vectors; configuration, commands and documents
+follow. Every column says what the older program did. Facts: release history of erofs-utils and
+runs of each binary over the vectors.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Final
-
-from workers.formats.errors import FormatError
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,6 +17,8 @@ class BuilderVersion:
     """Behaviour of one mkfs.erofs release; the defaults are those of the newest, 1.9.3."""
 
     name: str = "1.9.3"
+    #: May be chosen; the others are known to the formats, for vectors and comparisons only.
+    offered: bool = True
     #: Order of an inode's xattrs: by name and value (1.9.3), or as they arrive.
     sorts_xattrs: bool = True
     #: A negative size is refused (1.9.3); before, it moved the counted offset back.
@@ -81,13 +82,14 @@ _V1810: Final = replace(
 _V187: Final = replace(
     _V1810,
     name="1.8.7",
+    offered=False,
     checksum=False,
     negative_base256=False,
     whiteouts_by_prefix=False,
 )
 
-#: Every version that can be asked for; a name maps to its row.
-VERSIONS: Final[dict[str, BuilderVersion]] = {
+#: Every release that the formats know, the newest first.
+BUILDERS: Final[Mapping[str, BuilderVersion]] = {
     row.name: row
     for row in (
         _V193,
@@ -98,17 +100,25 @@ VERSIONS: Final[dict[str, BuilderVersion]] = {
         replace(_V1810, name="1.8.9"),
         replace(_V1810, name="1.8.8"),
         _V187,
-        replace(_V187, name="1.8.6", whiteouts_by_prefix=True, keeps_unknown_xattrs=False),
+        replace(
+            _V187,
+            name="1.8.6",
+            offered=True,
+            whiteouts_by_prefix=True,
+            keeps_unknown_xattrs=False,
+        ),
     )
 }
 
-DEFAULT_VERSION: Final = _V193.name
+#: What is built as where neither configuration nor command line says otherwise.
+DEFAULT_BUILDER: Final = _V193.name
 
 
-def builder_version(name: str) -> BuilderVersion:
-    """The row called ``name``. Raises FormatError ``unknown-version`` with those there are."""
-    row = VERSIONS.get(name)
-    if row is None:
-        known = ", ".join(VERSIONS)
-        raise FormatError("unknown-version", f"no builder version {name!r}; there are {known}")
-    return row
+def offered() -> tuple[str, ...]:
+    """Names of the releases that may be chosen, the oldest first."""
+    return tuple(sorted((row.name for row in BUILDERS.values() if row.offered), key=release_order))
+
+
+def release_order(name: str) -> tuple[int, ...]:
+    """Sort key of releases, known or not: ``1.8.10`` comes after ``1.8.9``."""
+    return tuple(int(part) for part in name.split(".") if part.isdigit())
