@@ -77,13 +77,12 @@ class ImagePlan:
     size: int
 
 
-def walk(
-    root: RawManifest, fetch: Callable[[Descriptor], RawManifest]
-) -> Iterator[Found | Skipped]:
+def walk(root: RawManifest, fetch: Callable[[Digest], RawManifest]) -> Iterator[Found | Skipped]:
     """Yield everything below a root manifest, each digest once.
 
-    ``fetch`` is asked only for children that may be images. Raises what it raises, and
-    ``SourceInvalid`` for malformed manifests, too deep nesting and too many children.
+    ``fetch``, a repository's ``fetch_manifest``, is asked only for children that may be images.
+    Raises what it raises, and ``SourceInvalid`` for malformed manifests, too deep nesting and too
+    many children.
     """
     yield from _walk(root, None, fetch, 0, set())
 
@@ -91,7 +90,7 @@ def walk(
 def _walk(
     raw: RawManifest,
     platform: Platform | None,
-    fetch: Callable[[Descriptor], RawManifest],
+    fetch: Callable[[Digest], RawManifest],
     depth: int,
     seen: set[Digest],
 ) -> Iterator[Found | Skipped]:
@@ -113,7 +112,7 @@ def _walk(
             raise SourceInvalid(f"more than {MAX_CHILDREN} manifests below one index")
         why = _child_refused(child)
         if why is None:
-            yield from _walk(fetch(child), child.platform, fetch, depth + 1, seen)
+            yield from _walk(fetch(child.digest), child.platform, fetch, depth + 1, seen)
         elif child.digest not in seen:
             seen.add(child.digest)
             yield Skipped(child.digest, *why, child.platform)

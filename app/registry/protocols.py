@@ -1,8 +1,9 @@
-"""What the service asks of a registry, as small protocols; errors are those of ``app.errors``.
+"""What a client of a registry offers; errors are those of ``app.errors``.
 
-Implementations are synchronous and safe to share between threads. All sizes are bytes. Every
-method may raise ``Unauthorized``, ``RateLimited``, ``Unavailable``, ``ResponseInvalid`` and
-``AccessRefused``.
+Implementations are ``remote`` (HTTP) and ``layout`` (a folder); what uses them holds one repository
+of them, an ``app.registry.repository.Repository``. They are synchronous and safe to share between
+threads. All sizes are bytes. Every method may raise ``Unauthorized``, ``RateLimited``,
+``Unavailable``, ``ResponseInvalid`` and ``AccessRefused``.
 """
 
 from __future__ import annotations
@@ -10,39 +11,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import BinaryIO, Protocol
+from typing import BinaryIO, Protocol, TypeAlias
 
 from app.oci.descriptor import Descriptor
 from app.oci.digest import Digest
 from app.oci.manifest import MAX_MANIFEST_BYTES, RawManifest
-
-
-class Resolver(Protocol):
-    """Turns a tag or digest into a descriptor."""
-
-    def resolve(self, repository: str, reference: str) -> Descriptor:
-        """HEAD the manifest. Raises ``NotFound``."""
-        ...
-
-
-class Fetcher(Protocol):
-    """Reads content; everything returned has been checked against its digest and size."""
-
-    def fetch_manifest(
-        self, repository: str, reference: str, *, max_bytes: int = MAX_MANIFEST_BYTES
-    ) -> RawManifest:
-        """GET exact manifest bytes. Raises ``NotFound``, ``ContentMismatch``."""
-        ...
-
-    def fetch_blob(
-        self, repository: str, blob: Descriptor
-    ) -> AbstractContextManager[Iterator[bytes]]:
-        """Stream a blob, resuming broken transfers; ``ContentMismatch`` at the end if it lied."""
-        ...
-
-    def read_blob(self, repository: str, blob: Descriptor, *, max_bytes: int) -> bytes:
-        """Read a small blob whole. Raises ``ResponseInvalid`` above ``max_bytes``."""
-        ...
 
 
 class BlobSource(Protocol):
@@ -62,15 +35,58 @@ class PushedManifest:
     subject_indexed: bool
 
 
-class Pusher(Protocol):
-    """Writes content; pushing what is there already is cheap and not an error."""
+class Registry(Protocol):
+    """One registry, by configuration. Reading checks content against its digest and size."""
+
+    @property
+    def id(self) -> str:
+        """The id under which the registry is configured."""
+        ...
+
+    @property
+    def host(self) -> str:
+        """``host[:port]`` as references name it."""
+        ...
+
+    def close(self) -> None:
+        """Release connections."""
+        ...
+
+    def exclusive(
+        self, repository: str, kind: str, subject: Digest
+    ) -> AbstractContextManager[None]:
+        """Hold a lock of this kind about a subject, among all who share the coordination.
+
+        Raises ``Unavailable`` when it cannot be had.
+        """
+        ...
+
+    def resolve(self, repository: str, reference: str) -> Descriptor:
+        """HEAD the manifest. Raises ``NotFound``."""
+        ...
+
+    def fetch_manifest(
+        self, repository: str, reference: str, *, max_bytes: int = MAX_MANIFEST_BYTES
+    ) -> RawManifest:
+        """GET exact manifest bytes. Raises ``NotFound``, ``ContentMismatch``."""
+        ...
+
+    def fetch_blob(
+        self, repository: str, blob: Descriptor
+    ) -> AbstractContextManager[Iterator[bytes]]:
+        """Stream a blob, resuming broken transfers; ``ContentMismatch`` at the end if it lied."""
+        ...
+
+    def read_blob(self, repository: str, blob: Descriptor, *, max_bytes: int) -> bytes:
+        """Read a small blob whole. Raises ``ResponseInvalid`` above ``max_bytes``."""
+        ...
 
     def blob_exists(self, repository: str, digest: Digest) -> bool:
         """HEAD a blob."""
         ...
 
     def push_blob(self, repository: str, blob: Descriptor, source: BlobSource) -> None:
-        """Upload unless present."""
+        """Upload unless present. Raises ``ContentMismatch`` when the source is not the blob."""
         ...
 
     def mount_blob(self, repository: str, digest: Digest, from_repository: str) -> bool:
@@ -87,19 +103,11 @@ class Pusher(Protocol):
         """DELETE by digest; absent is not an error."""
         ...
 
-
-class ReferrerLister(Protocol):
-    """Finds what refers to a subject."""
-
     def list_referrers(
         self, repository: str, subject: Digest, artifact_type: str | None = None
     ) -> list[Descriptor]:
         """Referrers API with pagination, else the fallback tag; filtered on our side."""
         ...
-
-
-class Attacher(Protocol):
-    """Attaches referrers."""
 
     def attach(self, repository: str, manifest: RawManifest) -> PushedManifest:
         """Push a manifest that has a ``subject`` and make it findable, fallback tag included.
@@ -112,10 +120,6 @@ class Attacher(Protocol):
         """Delete a referrer and its entry in the fallback tag; absent is not an error."""
         ...
 
-
-class Catalog(Protocol):
-    """Enumerates a registry, page by page."""
-
     def list_repositories(self) -> Iterator[str]:
         """All repositories; raises ``NotFound`` where the registry has no catalog."""
         ...
@@ -125,22 +129,9 @@ class Catalog(Protocol):
         ...
 
 
-class Registry(Resolver, Fetcher, Pusher, ReferrerLister, Attacher, Catalog, Protocol):
-    """One registry, by configuration."""
-
-    @property
-    def id(self) -> str:
-        """The id under which the registry is configured."""
-        ...
-
-    @property
-    def host(self) -> str:
-        """``host[:port]`` as references name it."""
-        ...
-
-    def close(self) -> None:
-        """Release connections."""
-        ...
+# What workers/images and workers/layers still call a registry that they read from or write to.
+Fetcher: TypeAlias = Registry
+Pusher: TypeAlias = Registry
 
 
 @dataclass(frozen=True, slots=True)

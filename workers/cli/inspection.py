@@ -17,7 +17,7 @@ from workers.images.image import plan_of
 def inspect_reference(registry: Registry, repository: str, target: str) -> dict[str, Any]:
     """Describe everything below a reference. Raises registry errors and ``SourceInvalid``."""
     raw = registry.fetch_manifest(repository, target)
-    fetch = lambda child: registry.fetch_manifest(repository, child.digest)  # noqa: E731
+    fetch = lambda digest: registry.fetch_manifest(repository, digest)  # noqa: E731
     return {
         "reference": f"{registry.host}/{repository}",
         "digest": raw.digest,

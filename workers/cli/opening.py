@@ -57,7 +57,7 @@ def open_place(
     if scheme in ("oci", "oci-archive"):
         path, target = _layout(rest)
         archive = scheme == "oci-archive" or path.is_file() or path.suffix == ".tar"
-        layout = _open_layout(path, archive=archive, create=create)
+        layout = _open_layout(path, coordination, archive=archive, create=create)
         return Place(layout, "layout", target, coordination)
     try:
         reference = Reference.parse(text)
@@ -68,14 +68,16 @@ def open_place(
     return Place(registry, reference.repository, reference.target, coordination)
 
 
-def _open_layout(path: Path, *, archive: bool, create: bool) -> Registry:
+def _open_layout(
+    path: Path, coordination: Coordination, *, archive: bool, create: bool
+) -> Registry:
     if archive:
         if not create and not path.is_file():
             raise ConfigurationError(f"there is no file {path}")
-        return ArchiveRegistry(path, create=create)
+        return ArchiveRegistry(path, coordination, create=create)
     if not create and not (path / "oci-layout").exists():
         raise ConfigurationError(f"{path} is not an OCI image layout")
-    return LayoutRegistry(path, create=create)
+    return LayoutRegistry(path, coordination, create=create)
 
 
 def _layout(rest: str) -> tuple[Path, str]:

@@ -74,7 +74,7 @@ def _republish(reference: str, options: dict[str, Any]) -> list[dict[str, str]]:
         root = registry.fetch_manifest(repository, place.target)
         images = [
             found.manifest
-            for found in walk(root, lambda child: registry.fetch_manifest(repository, child.digest))
+            for found in walk(root, lambda digest: registry.fetch_manifest(repository, digest))
             if isinstance(found, Found)
         ]
         return [_move(place, image, options, trust, placement) for image in images]

@@ -97,7 +97,7 @@ def _prepare(reference: str, place: Place, build: Any, out: Path) -> Prepared:
     spool = Spool(out / "spool", 1 << 44)
     images, layers = [], {}
     root = registry.fetch_manifest(repository, place.target)
-    for found in walk(root, lambda child: registry.fetch_manifest(repository, child.digest)):
+    for found in walk(root, lambda digest: registry.fetch_manifest(repository, digest)):
         if not isinstance(found, Found):
             continue
         plan = plan_of(registry, repository, found.manifest)

@@ -156,7 +156,7 @@ def read_tree(registry: Registry, repository: str, digest: Digest) -> Tree:
     root = registry.fetch_manifest(repository, digest)
     images: list[tuple[Digest, str]] = []
     skipped: dict[str, str] = {}
-    for one in walk(root, lambda child: registry.fetch_manifest(repository, child.digest)):
+    for one in walk(root, lambda digest: registry.fetch_manifest(repository, digest)):
         if isinstance(one, Found):
             images.append((one.manifest.digest, str(one.platform) if one.platform else ""))
         elif isinstance(one, Skipped):

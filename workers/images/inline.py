@@ -130,8 +130,8 @@ class InlineConversion:
         globs = self._wish.platforms
         return not globs or not platform or any(fnmatchcase(platform, one) for one in globs)
 
-    def _fetch(self, child: Descriptor) -> RawManifest:
-        return self._source.registry.fetch_manifest(self._source.name, child.digest)
+    def _fetch(self, digest: Digest) -> RawManifest:
+        return self._source.registry.fetch_manifest(self._source.name, digest)
 
     def _converted(self, raw: RawManifest, platform: str, tag: str | None) -> Outcome:
         started = time.perf_counter()

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Literal
 
 from app.errors import Cancelled, NotConvertible, SourceInvalid, VerilayerError
-from app.oci.descriptor import Descriptor, Platform
+from app.oci.descriptor import Platform
 from app.oci.digest import Digest
 from app.oci.images import Found, ImagePlan, plan_image, walk
 from app.oci.manifest import MAX_CONFIG_BYTES, RawManifest, parse_image_config
@@ -130,8 +130,8 @@ def plan_reference(registry: Registry, reference: Reference, platform: str) -> I
     repository = reference.repository
     top = registry.fetch_manifest(repository, reference.target)
 
-    def fetch(child: Descriptor) -> RawManifest:
-        return registry.fetch_manifest(repository, child.digest)
+    def fetch(digest: Digest) -> RawManifest:
+        return registry.fetch_manifest(repository, digest)
 
     for found in walk(top, fetch):
         if not isinstance(found, Found):

@@ -108,7 +108,7 @@ class Prune:
             images = [
                 found
                 for found in walk(
-                    root, lambda child: self.registry.fetch_manifest(repository, child.digest)
+                    root, lambda digest: self.registry.fetch_manifest(repository, digest)
                 )
                 if isinstance(found, Found) and found.manifest.digest not in done
             ]

@@ -210,9 +210,7 @@ class Sweep:
 
     def _images(self, repository: str, tag: str, rule: Rule) -> Iterator[Found]:
         root = self.registry.fetch_manifest(repository, tag)
-        for found in walk(
-            root, lambda child: self.registry.fetch_manifest(repository, child.digest)
-        ):
+        for found in walk(root, lambda digest: self.registry.fetch_manifest(repository, digest)):
             if not isinstance(found, Found):
                 continue
             if found.platform is None or rule.matches_platform(found.platform):

@@ -61,8 +61,8 @@ def verify_reference(
     """Verify every image below a tag or digest. Registry errors other than absence propagate."""
     root = registry.fetch_manifest(repository, reference)
 
-    def fetch(child: Descriptor) -> RawManifest:
-        return registry.fetch_manifest(repository, child.digest)
+    def fetch(digest: Digest) -> RawManifest:
+        return registry.fetch_manifest(repository, digest)
 
     images = tuple(
         _verify_image(registry, repository, found, options, comparison)

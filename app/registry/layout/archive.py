@@ -17,6 +17,7 @@ from pathlib import Path
 from app.errors import RegistryError
 from app.oci.digest import Digest
 from app.registry.layout.directory import LayoutRegistry
+from app.registry.protocols import Coordination
 
 #: Members of one archive; an image has a few hundred at most.
 MAX_MEMBERS = 100_000
@@ -28,7 +29,9 @@ _MEMBER = re.compile(r"(?:\./)?(oci-layout|index\.json|blobs/[a-z0-9]{1,32}/[a-f
 class ArchiveRegistry(LayoutRegistry):
     """A tar file as one repository. ``close`` writes changes back and frees the scratch folder."""
 
-    def __init__(self, path: Path, *, create: bool = True) -> None:
+    def __init__(
+        self, path: Path, coordination: Coordination | None = None, *, create: bool = True
+    ) -> None:
         """Unpack an archive; an absent one is made when closing. Raises ``RegistryError``."""
         self._archive = path
         self._changed = False
@@ -40,7 +43,7 @@ class ArchiveRegistry(LayoutRegistry):
                 raise RegistryError(f"{path} does not exist")
             if path.exists() and not (self._scratch / "oci-layout").exists():
                 raise RegistryError(f"{path} holds no OCI image layout")
-            super().__init__(self._scratch, create=not path.exists())
+            super().__init__(self._scratch, coordination, create=not path.exists())
         except BaseException:
             shutil.rmtree(self._scratch, ignore_errors=True)
             raise

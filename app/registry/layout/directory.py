@@ -12,7 +12,7 @@ import fcntl
 import os
 import secrets
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 from app.errors import ManifestTooLarge, NotFound, RegistryError, ResponseInvalid, SourceInvalid
@@ -21,7 +21,8 @@ from app.oci.descriptor import Descriptor
 from app.oci.digest import Digest, verified
 from app.oci.manifest import MAX_MANIFEST_BYTES, Index, RawManifest, parse_manifest
 from app.oci.reference import check_tag
-from app.registry.protocols import BlobSource, PushedManifest
+from app.registry.coordination import LocalCoordination
+from app.registry.protocols import BlobSource, Coordination, PushedManifest
 
 REF_NAME = "org.opencontainers.image.ref.name"
 _MARKER = b'{"imageLayoutVersion":"1.0.0"}'
@@ -31,9 +32,12 @@ _CHUNK = 1 << 20
 class LayoutRegistry:
     """A directory with ``oci-layout``, ``index.json`` and ``blobs/``."""
 
-    def __init__(self, directory: Path, *, create: bool = True) -> None:
+    def __init__(
+        self, directory: Path, coordination: Coordination | None = None, *, create: bool = True
+    ) -> None:
         """Open a layout; an empty or absent directory becomes one. Raises ``RegistryError``."""
         self._directory = directory
+        self._coordination = coordination or LocalCoordination()
         if not (directory / "oci-layout").exists():
             if not create or (directory.is_dir() and any(directory.iterdir())):
                 raise RegistryError(f"{directory} is not an OCI image layout")
@@ -53,6 +57,12 @@ class LayoutRegistry:
 
     def close(self) -> None:
         """Nothing is kept open."""
+
+    def exclusive(
+        self, repository: str, kind: str, subject: Digest
+    ) -> AbstractContextManager[None]:
+        """Hold a lock of this kind about a subject, among all who share the coordination."""
+        return self._coordination.exclusive(f"{kind}:{self.id}:{repository}:{subject}")
 
     def resolve(self, repository: str, reference: str) -> Descriptor:
         """Find a manifest by tag or digest. Raises ``NotFound``."""

@@ -11,6 +11,7 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Callable, Collection
+from contextlib import AbstractContextManager
 from urllib.parse import urlencode
 
 import httpx
@@ -32,7 +33,7 @@ from app.oci.digest import Digest
 from app.oci.manifest import MAX_MANIFEST_BYTES, Index, RawManifest, parse_manifest
 from app.registry.http.client import Call, RegistryClient
 from app.registry.http.paging import Pages
-from app.registry.protocols import Coordination, PushedManifest
+from app.registry.protocols import PushedManifest
 from app.registry.quirks import Quirks
 from app.registry.remote.manifests import Manifests, Tagged
 
@@ -51,17 +52,16 @@ class Referrers:
 
     def __init__(
         self,
-        registry: str,
         client: RegistryClient,
         manifests: Manifests,
         quirks: Quirks,
-        coordination: Coordination,
+        exclusive: Callable[[str, str, Digest], AbstractContextManager[None]],
         *,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
-        """``registry`` is the id that names locks."""
-        self._registry, self._client, self._manifests = registry, client, manifests
-        self._quirks, self._coordination, self._sleep = quirks, coordination, sleep
+        """``exclusive`` is ``Registry.exclusive``."""
+        self._client, self._manifests = client, manifests
+        self._quirks, self._exclusive, self._sleep = quirks, exclusive, sleep
 
     def find(self, repository: str, subject: Digest, kind: str | None) -> list[Descriptor]:
         """Return referrers of ``subject``, of one artifact type or of all."""
@@ -154,8 +154,7 @@ class Referrers:
         added: Collection[Descriptor],
         removed: Collection[Digest],
     ) -> None:
-        lock = f"referrers:{self._registry}:{repository}:{subject}"
-        with self._coordination.exclusive(lock):
+        with self._exclusive(repository, "referrers", subject):
             for round_ in range(MAX_ROUNDS):
                 if round_:
                     self._sleep(random.uniform(0.02, 0.1) * min(round_, 8))  # noqa: S311

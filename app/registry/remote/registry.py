@@ -1,4 +1,4 @@
-"""A registry over HTTP: the protocols of ``app.registry.protocols`` put together."""
+"""A registry over HTTP: ``app.registry.protocols.Registry`` put together."""
 
 from __future__ import annotations
 
@@ -51,8 +51,9 @@ class RemoteRegistry:
     ) -> None:
         """``host`` is how references name the registry."""
         self._id, self._host, self._client, self._quirks = registry_id, host, client, quirks
+        self._coordination = coordination
         self._manifests = Manifests(client)
-        self._referrers = Referrers(registry_id, client, self._manifests, quirks, coordination)
+        self._referrers = Referrers(client, self._manifests, quirks, self.exclusive)
 
     @property
     def id(self) -> str:
@@ -67,6 +68,12 @@ class RemoteRegistry:
     def close(self) -> None:
         """Release connections."""
         self._client.close()
+
+    def exclusive(
+        self, repository: str, kind: str, subject: Digest
+    ) -> AbstractContextManager[None]:
+        """Hold a lock of this kind about a subject, among all who share the coordination."""
+        return self._coordination.exclusive(f"{kind}:{self._id}:{repository}:{subject}")
 
     def resolve(self, repository: str, reference: str) -> Descriptor:
         """HEAD the manifest. Raises ``NotFound``."""

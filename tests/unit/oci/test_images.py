@@ -125,7 +125,7 @@ def test_walk_goes_through_nested_indexes_and_says_why_it_skips() -> None:
     wasm = layer(b"w", "application/wasm")
     root = index(one.descriptor, attestation, windows, wasm, inner.descriptor, attestation)
     store = {raw.digest: raw for raw in (one, two, inner)}
-    found = list(walk(root, lambda child: store[child.digest]))
+    found = list(walk(root, lambda digest: store[digest]))
     images = [entry.manifest.digest for entry in found if isinstance(entry, Found)]
     skipped = [entry.reason for entry in found if isinstance(entry, Skipped)]
     assert images == [one.digest, two.digest]
@@ -139,13 +139,13 @@ def test_walk_refuses_bottomless_nesting() -> None:
         store[raw.digest] = raw
         raw = index(raw.descriptor)
     with pytest.raises(SourceInvalid, match="nested deeper"):
-        list(walk(raw, lambda child: store[child.digest]))
+        list(walk(raw, lambda digest: store[digest]))
 
 
 def test_walk_refuses_endless_children() -> None:
     children = [layer(str(n).encode(), "application/x") for n in range(1100)]
     with pytest.raises(SourceInvalid, match="more than 1024"):
-        list(walk(index(*children), lambda child: pytest.fail("must not be fetched")))
+        list(walk(index(*children), lambda digest: pytest.fail("must not be fetched")))
 
 
 def test_a_referrer_pushed_on_its_own_is_dropped() -> None:
