@@ -33,6 +33,7 @@ docs: dev ## Write the generated pages and build the site into site/
 	@.venv/bin/python .ci/render-cli-reference > docs/cli.md
 	@.venv/bin/python .ci/render-metrics-reference
 	@.venv/bin/python .ci/render-profiles-reference > docs/profiles.md
+	@.venv/bin/python .ci/render-catalog-tables
 	@.venv/bin/python .ci/render-configuration > docs/configuration.md
 	@.venv/bin/python .ci/render-configuration --schema > docs/verilayer.schema.json
 	@NO_MKDOCS_2_WARNING=1 .venv/bin/mkdocs build --strict

@@ -10,6 +10,7 @@ from pydantic import GetCoreSchemaHandler
 from pydantic_core import CoreSchema, core_schema
 
 from app.catalog.builders import offered
+from app.catalog.dialects import DIALECTS, DialectName
 from app.catalog.profiles import PROFILES, ProfileName
 
 
@@ -30,4 +31,5 @@ class OneOf:
 
 
 BuilderChoice: TypeAlias = Annotated[str, OneOf(offered())]
+DialectChoice: TypeAlias = Annotated[DialectName, OneOf(DIALECTS)]
 ProfileChoice: TypeAlias = Annotated[ProfileName, OneOf(PROFILES)]

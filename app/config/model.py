@@ -27,7 +27,6 @@ from app.config.registry import RegistryConfig as RegistryConfig
 from app.config.registry import RegistryId as RegistryId
 from app.config.source import ConfigModel as ConfigModel
 from app.config.source import SecretSource as SecretSource
-from app.config.webhook import Dialect as Dialect
 from app.config.webhook import WebhookConfig as WebhookConfig
 from app.oci.derived_tags import SUFFIX_PATTERN
 from app.oci.descriptor import Platform

@@ -1,59 +1,25 @@
 """Configuration of one webhook endpoint: whose dialect it speaks and how deliveries prove it.
 
-Which proofs a dialect can carry is a table here, so that a combination that could never work, or
-that would let anyone in, is refused when the file is read and the error points at the line.
+A combination that could never work, or that would let anyone in (``app.catalog.dialects`` has which
+proofs a dialect can carry), is refused when the file is read and the error points at the line.
 """
 
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Mapping
-from typing import Literal, Self
+from typing import Self
 
 from pydantic import Field, field_validator, model_validator
 
+from app.catalog.dialects import DIALECTS, SECRET_AUTH, Auth
+from app.config.choice import DialectChoice
 from app.config.source import ConfigModel, SecretSource
-
-Dialect = Literal[
-    "distribution", "gitlab", "harbor", "zot", "quay", "dockerhub", "ghcr", "gitea", "acr",
-    "acr-eventgrid", "ecr-eventbridge", "ecr-sns", "gar", "artifactory", "nexus", "harness",
-    "cloudevents", "generic-hmac",
-]  # fmt: skip
-
-Auth = Literal["header", "basic", "bearer", "hmac", "path", "oidc", "sns", "mtls-header"]
-
-_STATIC: frozenset[Auth] = frozenset({"header", "basic", "bearer", "path", "mtls-header"})
-
-#: What senders of each dialect are able to send (docs/webhooks.md).
-ACCEPTED_AUTH: Mapping[Dialect, frozenset[Auth]] = {
-    "distribution": _STATIC,
-    "gitlab": _STATIC,
-    "harbor": _STATIC,
-    "zot": _STATIC,
-    "quay": frozenset({"path", "basic", "mtls-header"}),
-    "dockerhub": frozenset({"path"}),
-    "ghcr": frozenset({"hmac"}),
-    "gitea": frozenset({"hmac", "header", "bearer", "path"}),
-    "acr": _STATIC,
-    "acr-eventgrid": _STATIC | {"oidc"},
-    "ecr-eventbridge": _STATIC | {"oidc"},
-    "ecr-sns": frozenset({"sns"}),
-    "gar": frozenset({"oidc"}),
-    "artifactory": _STATIC | {"hmac"},
-    "nexus": frozenset({"hmac"}),
-    "harness": _STATIC | {"hmac"},
-    "cloudevents": _STATIC | {"oidc", "hmac"},
-    "generic-hmac": frozenset({"hmac"}),
-}
-
-#: Proofs that are a shared secret, and so need one to be configured.
-SECRET_AUTH: frozenset[Auth] = frozenset({"header", "basic", "bearer", "hmac", "path"})
 
 
 class WebhookConfig(ConfigModel):
     """One webhook endpoint, ``POST /webhooks/{registry-id}``. Without a proof it does not start."""
 
-    dialect: Dialect
+    dialect: DialectChoice
     """What the registry speaks; never guessed from a request."""
     auth: Auth = "header"
     """How deliveries prove themselves; docs/webhooks.md tells which kinds a dialect can send."""
@@ -92,7 +58,7 @@ class WebhookConfig(ConfigModel):
 
     @model_validator(mode="after")
     def _fails_closed(self) -> Self:
-        accepted = ACCEPTED_AUTH[self.dialect]
+        accepted = DIALECTS[self.dialect].auth
         if self.auth not in accepted:
             raise ValueError(
                 f"dialect {self.dialect} cannot send auth {self.auth};"
@@ -113,6 +79,6 @@ class WebhookConfig(ConfigModel):
             return None if self.subjects and self.trusted_proxies else "subjects, trusted_proxies"
         if self.audience is None:
             return "audience"
-        if self.issuer is None and self.dialect != "gar":
+        if self.issuer is None and DIALECTS[self.dialect].issuer is None:
             return "issuer"
         return None if self.email or self.subject else "email or subject"

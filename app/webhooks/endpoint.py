@@ -10,14 +10,14 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from app.catalog.dialects import DialectName
 from app.config.model import RegistryConfig, ServiceConfig
-from app.config.webhook import Dialect
 from app.errors import ConfigurationError
 from app.jobs.intake import Intake
 from app.jobs.loopguard import drop_reason
 from app.jobs.push import PushEvent
 from app.webhooks.delivery import Delivery, Parser
-from app.webhooks.dialects.parsers import PARSERS
+from app.webhooks.dialects.opening import open_parser
 from app.webhooks.fetch import Fetch
 from app.webhooks.proofs.kinds import Origin, Proof
 from app.webhooks.proofs.opening import open_proof
@@ -40,7 +40,7 @@ class Endpoint:
     """What listens at ``/webhooks/{registry_id}``."""
 
     registry_id: str
-    dialect: Dialect
+    dialect: DialectName
     parser: Parser
     proof: Proof
     own_actor: str | None
@@ -103,7 +103,7 @@ def _build(registry: RegistryConfig, fetch: Fetch) -> Endpoint:
     return Endpoint(
         registry_id=registry.id,
         dialect=webhook.dialect,
-        parser=PARSERS[webhook.dialect],
+        parser=open_parser(webhook.dialect),
         proof=proof,
         own_actor=registry.actor,
         repository_prefix=webhook.repository_prefix,

@@ -19,6 +19,7 @@ from starlette.requests import ClientDisconnect
 from starlette.responses import JSONResponse, Response
 
 from app import errors
+from app.catalog.dialects import DIALECTS
 from app.jobs.intake import Intake
 from app.jobs.loopguard import GUARDS
 from app.observability import metrics
@@ -36,7 +37,6 @@ RETRY_AFTER = 5
 #: Event Grid asks this origin's permission before it delivers CloudEvents (CloudEvents 1.0,
 #: "HTTP 1.1 Web Hooks for Event Delivery", section 4).
 EVENT_GRID = "eventgrid.azure.net"
-_HANDSHAKE_DIALECTS = frozenset({"acr-eventgrid", "cloudevents"})
 
 log = structlog.get_logger(__name__)
 
@@ -113,7 +113,8 @@ class Receiver:
         """Grant Event Grid's request to deliver; it carries no secret, so nobody else is."""
         endpoint = self._endpoints().get(request.path_params["registry_id"])
         origin = request.headers.get("webhook-request-origin", "")
-        if endpoint is None or endpoint.dialect not in _HANDSHAKE_DIALECTS or origin != EVENT_GRID:
+        asked = endpoint is not None and DIALECTS[endpoint.dialect].event_grid
+        if not asked or origin != EVENT_GRID:
             return Response(status_code=405, headers={"Allow": "POST"})
         return Response(
             status_code=200,

@@ -65,6 +65,20 @@ def test_the_profiles_page_is_what_the_profiles_are() -> None:
     assert (ROOT / "docs" / "profiles.md").read_text() == done.stdout, "run make docs"
 
 
+def test_pages_hold_the_tables_of_the_catalog() -> None:
+    done = subprocess.run(
+        [sys.executable, ROOT / ".ci" / "render-catalog-tables", "--print"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    pages = [page.read_text() for page in PAGES]
+    tables = done.stdout.strip().split("\n\n")
+    assert len(tables) == 1
+    for table in tables:
+        assert any(table in page for page in pages), "run make docs"
+
+
 def test_commands_that_pages_show_exist() -> None:
     for page in PAGES:
         for name in re.findall(

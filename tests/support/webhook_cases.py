@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from app.config.webhook import Dialect
+from app.catalog.dialects import DialectName
 from app.webhooks.delivery import Delivery
 
 DIGEST = "sha256:" + "4d" * 32
@@ -28,7 +28,7 @@ class Case:
     """One delivery; ``events`` are (repository, tag, digest)."""
 
     name: str
-    dialect: Dialect
+    dialect: DialectName
     body: Any
     headers: Mapping[str, str] = field(default_factory=dict)
     events: tuple[tuple[str, str | None, str | None], ...] = ()
@@ -690,7 +690,7 @@ CASES: tuple[Case, ...] = (
 )
 
 #: Headers with which a dialect's body is looked at at all.
-READING_HEADERS: Mapping[Dialect, Mapping[str, str]] = {
+READING_HEADERS: Mapping[DialectName, Mapping[str, str]] = {
     "zot": {"ce-type": "zotregistry.image.updated"},
     "ghcr": {"x-github-event": "package"},
     "gitea": {"x-gitea-event": "package"},

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from app.config.webhook import Dialect
+from app.catalog.dialects import DialectName
 from app.errors import DeliveryRefused
 from app.oci.reference import check_repository, check_tag
 from app.webhooks.delivery import IGNORED, MAX_EVENTS, Delivery
-from app.webhooks.dialects.parsers import PARSERS
+from app.webhooks.dialects.opening import open_parser
 
 
-def check_parser(dialect: Dialect, headers: Mapping[str, str], body: bytes) -> None:
+def check_parser(dialect: DialectName, headers: Mapping[str, str], body: bytes) -> None:
     """Garbage gives valid pushes and known reasons, or a typed refusal; nothing else."""
     try:
-        parsed = PARSERS[dialect](Delivery(headers, body))
+        parsed = open_parser(dialect)(Delivery(headers, body))
     except DeliveryRefused:
         return
     assert len(parsed.events) <= MAX_EVENTS

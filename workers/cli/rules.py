@@ -133,7 +133,7 @@ def _from_event(
     from app.errors import ConfigurationError
     from app.jobs.loopguard import drop_reason
     from app.webhooks.delivery import IGNORED, Delivery
-    from app.webhooks.dialects.parsers import PARSERS
+    from app.webhooks.dialects.opening import open_parser
 
     registry = config.registry(registry_id or "")
     if registry is None or registry.webhook is None:
@@ -143,7 +143,7 @@ def _from_event(
         )
     pairs = (text.partition(":") for text in headers)
     delivery = Delivery({name.strip().lower(): value.strip() for name, _, value in pairs}, body)
-    parsed = PARSERS[registry.webhook.dialect](delivery)
+    parsed = open_parser(registry.webhook.dialect)(delivery)
     place = {"registry": registry.id}
     answers: list[dict[str, Any]] = [
         place | {"action": "ignore", "reason": reason, "because": IGNORED[reason]}

@@ -22,8 +22,6 @@ from app.webhooks.fetch import Fetch
 from app.webhooks.proofs.kinds import Origin
 
 ALGORITHMS = ["RS256", "RS384", "RS512", "PS256", "ES256", "ES384", "EdDSA"]
-GOOGLE = "https://accounts.google.com"
-GOOGLE_KEYS = "https://www.googleapis.com/oauth2/v3/certs"
 
 #: Seconds: keys are read again after the first, and never more often than the second.
 KEYS_LIFETIME = 3600.0

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Mapping
 
+from app.catalog.dialects import DIALECTS, Issuer
 from app.config.secrets import Secret
-from app.config.webhook import Dialect, WebhookConfig
+from app.config.webhook import WebhookConfig
 from app.errors import ConfigurationError
 from app.webhooks.fetch import Fetch
 from app.webhooks.proofs.kinds import (
@@ -17,31 +17,17 @@ from app.webhooks.proofs.kinds import (
     Proof,
     ProxySubject,
 )
-from app.webhooks.proofs.oidc import GOOGLE, GOOGLE_KEYS, IssuerKeys, OidcToken
+from app.webhooks.proofs.oidc import IssuerKeys, OidcToken
 from app.webhooks.proofs.sns import SnsSignature
-
-#: Dialect -> (headers that may hold the body's HMAC, hash). Others name theirs in ``header``.
-SIGNATURE_HEADERS: Mapping[Dialect, tuple[tuple[str, ...], str]] = {
-    "ghcr": (("X-Hub-Signature-256",), "sha256"),
-    "gitea": (("X-Gitea-Signature", "X-Forgejo-Signature"), "sha256"),
-    "artifactory": (("X-JFrog-Event-Auth",), "sha256"),
-    "nexus": (("X-Nexus-Webhook-Signature",), "sha1"),
-    "harness": (("X-Harness-Signature",), "sha256"),
-    "cloudevents": (("X-Signature",), "sha256"),
-    "generic-hmac": (("X-Signature",), "sha256"),
-}
-
-#: Dialect -> header that holds the secret itself, where it is not ``Authorization``.
-SECRET_HEADERS: Mapping[Dialect, str] = {"artifactory": "X-JFrog-Event-Auth"}
 
 
 def open_proof(webhook: WebhookConfig, what: str, fetch: Fetch) -> Proof:
     """Return the proof; ``what`` names it in errors. Raises ``ConfigurationError``."""
     secrets = tuple(Secret(source, what) for source in webhook.secrets)
+    dialect = DIALECTS[webhook.dialect]
     match webhook.auth:
         case "header":
-            header = webhook.header or SECRET_HEADERS.get(webhook.dialect, "Authorization")
-            return HeaderSecret(_some(secrets, what), header)
+            return HeaderSecret(_some(secrets, what), webhook.header or dialect.header)
         case "bearer":
             return HeaderSecret(_some(secrets, what), "Authorization", scheme="Bearer")
         case "basic":
@@ -49,10 +35,8 @@ def open_proof(webhook: WebhookConfig, what: str, fetch: Fetch) -> Proof:
         case "path":
             return PathSecret(_some(secrets, what))
         case "hmac":
-            headers, algorithm = SIGNATURE_HEADERS[webhook.dialect]
-            if webhook.header:
-                headers = (webhook.header,)
-            return BodySignature(_some(secrets, what), headers, algorithm)
+            headers = (webhook.header,) if webhook.header else dialect.signature_headers
+            return BodySignature(_some(secrets, what), headers, dialect.signature_hash)
         case "mtls-header":
             networks = tuple(ipaddress.ip_network(text) for text in webhook.trusted_proxies)
             return ProxySubject(webhook.header or "X-Client-Subject", webhook.subjects, networks)
@@ -69,11 +53,10 @@ def _some(secrets: tuple[Secret, ...], what: str) -> tuple[Secret, ...]:
 
 
 def _oidc(webhook: WebhookConfig, fetch: Fetch) -> Proof:
-    google = webhook.issuer is None
-    issuer = webhook.issuer or GOOGLE
-    keys = IssuerKeys(issuer, webhook.jwks_url or (GOOGLE_KEYS if google else None), fetch)
-    # Google signs with either form of its name.
-    issuers = (GOOGLE, GOOGLE.removeprefix("https://")) if google else (issuer,)
-    if webhook.audience is None:
-        raise ConfigurationError("oidc needs an audience")
-    return OidcToken(issuers, webhook.audience, webhook.email, webhook.subject, keys)
+    own = DIALECTS[webhook.dialect].issuer
+    issuer = Issuer(webhook.issuer, webhook.jwks_url) if webhook.issuer else own
+    if issuer is None or webhook.audience is None:
+        raise ConfigurationError("oidc needs an audience and an issuer")
+    keys = IssuerKeys(issuer.url, webhook.jwks_url or issuer.jwks_url, fetch)
+    names = (issuer.url, *issuer.aliases)
+    return OidcToken(names, webhook.audience, webhook.email, webhook.subject, keys)
