@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -11,6 +10,7 @@ from typing import Any, Self, TypeVar
 from urllib.parse import quote
 
 import httpx
+from httpx_sse import EventSource
 from pydantic import BaseModel, ValidationError
 
 from app import errors
@@ -117,13 +117,8 @@ class AdminClient:
             if answer.is_error:
                 answer.read()
                 raise _problem(answer)
-            name = ""
-            for line in answer.iter_lines():
-                field, _, value = line.partition(": ")
-                if field == "event":
-                    name = value
-                elif field == "data":
-                    yield name, json.loads(value)
+            for event in EventSource(answer).iter_sse():
+                yield event.event, event.json()
 
     def cancel(self, job_id: str) -> Job:
         """Cancel a job."""

@@ -19,6 +19,7 @@ from app.jobs.state import JobState
 from app.oci.digest import Digest
 from tests.integration.admin.conftest import TOKENS, AdminStand
 from tests.integration.admin.test_admin_api import dead_job, queued_job
+from tests.support.http_files import serving
 from tests.support.ports import free_port
 from workers.cli.client import AdminClient, CallerRefused, RequestRefused
 from workers.cli.commands import main
@@ -92,6 +93,13 @@ def test_a_job_is_watched_to_its_end(stand: AdminStand) -> None:
             states.append(document["state"])
             stand.engine.cancel(job.id)
     assert states == ["queued", "cancelled"]
+
+
+def test_a_login_page_in_place_of_a_stream_is_no_empty_stream() -> None:
+    with serving() as files, AdminClient(files.url, "x") as client:
+        files.files["/v1/jobs/j1/stream"] = (200, b"<html>please log in</html>")
+        with pytest.raises(ServiceUnavailable, match="text/event-stream"):
+            list(client.watch("j1"))
 
 
 def test_jobs_commands(stand: AdminStand) -> None:
