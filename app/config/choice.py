@@ -12,6 +12,7 @@ from pydantic_core import CoreSchema, core_schema
 from app.catalog.builders import offered
 from app.catalog.dialects import DIALECTS, DialectName
 from app.catalog.profiles import PROFILES, ProfileName
+from app.catalog.signers import SIGNERS, SignerName
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,3 +34,4 @@ class OneOf:
 BuilderChoice: TypeAlias = Annotated[str, OneOf(offered())]
 DialectChoice: TypeAlias = Annotated[DialectName, OneOf(DIALECTS)]
 ProfileChoice: TypeAlias = Annotated[ProfileName, OneOf(PROFILES)]
+SignerChoice: TypeAlias = Annotated[SignerName, OneOf(SIGNERS)]

@@ -19,7 +19,7 @@ from app.config.admin import AdminConfig as AdminConfig
 from app.config.admin import AdminOidcConfig as AdminOidcConfig
 from app.config.admin import AdminToken as AdminToken
 from app.config.admin import RoleName as RoleName
-from app.config.choice import BuilderChoice, ProfileChoice
+from app.config.choice import BuilderChoice, ProfileChoice, SignerChoice
 from app.config.registry import CredentialsConfig as CredentialsConfig
 from app.config.registry import LimitsConfig as LimitsConfig
 from app.config.registry import QuirksConfig as QuirksConfig
@@ -54,9 +54,7 @@ class SignerConfig(ConfigModel):
 
     name: RegistryId
     """Name in rules and defaults."""
-    kind: Literal[
-        "pem", "pkcs11", "aws-kms", "azure-kms", "gcp-kms", "vault", "command", "ephemeral"
-    ]
+    kind: SignerChoice
     """Where the key is kept; `ephemeral` makes one in the state folder, for trying out."""
     key: str | None = None
     """Key file, PKCS#11 URI, KMS key id or Vault path."""

@@ -66,6 +66,7 @@ def command(
       verilayer up
       skopeo copy docker-archive:image.tar docker://127.0.0.1:5000/team/app:1
     """
+    from app.catalog.signers import SIGNERS
     from app.config.file import load_config
     from app.observability import exposition, logging
     from app.settings import Settings
@@ -81,7 +82,7 @@ def command(
         wrote = first_start.write_configuration(config, state, registry)
         # A mistake in the file is told here, before anything starts.
         loaded = load_config(config)
-        ephemeral = [one.name for one in loaded.signers if one.kind == "ephemeral"]
+        ephemeral = [one.name for one in loaded.signers if SIGNERS[one.kind].ephemeral]
         token = first_start.configured_token(loaded, state)
         exposition.clear_directory(state / "metrics")
         specs = []

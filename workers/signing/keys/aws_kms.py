@@ -11,8 +11,15 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from workers.signing.certificates import CertificateChain, is_rsa
 from workers.signing.keys.outcome import failure
+from workers.signing.keys.settings import KeySettings
+from workers.signing.signer import Key
 
 _CONFIG = Config(connect_timeout=10, read_timeout=30, retries={"total_max_attempts": 3})
+
+
+def open_key(settings: KeySettings) -> Key:
+    """Open the key that the configuration names; raises ``ConfigurationError``."""
+    return AwsKmsKey(settings.key, settings.chain(), settings.options)
 
 
 class AwsKmsKey:

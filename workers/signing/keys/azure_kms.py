@@ -11,6 +11,13 @@ from azure.keyvault.keys.crypto import CryptographyClient, SignatureAlgorithm
 
 from workers.signing.certificates import CertificateChain, is_rsa
 from workers.signing.keys.outcome import dss_der, failure
+from workers.signing.keys.settings import KeySettings
+from workers.signing.signer import Key
+
+
+def open_key(settings: KeySettings) -> Key:
+    """Open the key that the configuration names; raises ``ConfigurationError``."""
+    return AzureKmsKey(settings.key, settings.chain(), settings.options)
 
 
 class AzureKmsKey:

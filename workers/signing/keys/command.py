@@ -7,9 +7,20 @@ from collections.abc import Callable, Sequence
 
 from app.errors import ConfigurationError, SignerUnavailable
 from workers.signing.certificates import CertificateChain
+from workers.signing.keys.settings import KeySettings
+from workers.signing.signer import Key
 
 #: An RSA signature of 4096 bits has 512 bytes.
 _MAX_OUTPUT = 4096
+
+
+def open_key(settings: KeySettings) -> Key:
+    """Open the key that the configuration names; raises ``ConfigurationError``."""
+    try:
+        timeout = float(settings.options.get("timeout", "30"))
+    except ValueError:
+        raise ConfigurationError(f"signer {settings.name}: option timeout is no number") from None
+    return CommandKey(settings.command, settings.chain(), timeout)
 
 
 class CommandKey:

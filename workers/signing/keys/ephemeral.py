@@ -14,13 +14,15 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from workers.signing.certificates import utc_now
 from workers.signing.keys.pem import PemKey, PrivateKey
+from workers.signing.keys.settings import KeySettings
+from workers.signing.signer import Key
 
 _LIFETIME = timedelta(days=365)
 
 
-def open_ephemeral(name: str, state_dir: Path) -> PemKey:
+def open_key(settings: KeySettings) -> Key:
     """Open ``state_dir/keys/<name>.key`` and ``.crt``, making them first where they are absent."""
-    folder = state_dir / "keys"
+    name, folder = settings.name, settings.state_dir / "keys"
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     key_file, certificate_file = folder / f"{name}.key", folder / f"{name}.crt"
     with open(folder / ".lock", "w") as lock:

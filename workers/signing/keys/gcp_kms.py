@@ -12,6 +12,13 @@ from google.cloud import kms
 
 from workers.signing.certificates import CertificateChain
 from workers.signing.keys.outcome import failure
+from workers.signing.keys.settings import KeySettings
+from workers.signing.signer import Key
+
+
+def open_key(settings: KeySettings) -> Key:
+    """Open the key that the configuration names; raises ``ConfigurationError``."""
+    return GcpKmsKey(settings.key, settings.chain(), settings.options)
 
 
 class GcpKmsKey:

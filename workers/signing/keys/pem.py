@@ -12,9 +12,16 @@ from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from app.errors import ConfigurationError
 from workers.signing.certificates import CertificateChain
+from workers.signing.keys.settings import KeySettings
+from workers.signing.signer import Key
 
 PrivateKey = rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey
 _Stamp = tuple[tuple[int, int, int], ...]
+
+
+def open_key(settings: KeySettings) -> Key:
+    """Open the key that the configuration names; raises ``ConfigurationError``."""
+    return PemKey(Path(settings.key), settings.certificate, settings.passphrase)
 
 
 class PemKey:

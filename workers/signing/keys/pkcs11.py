@@ -15,6 +15,8 @@ from pkcs11 import KeyType, Mechanism, ObjectClass
 from app.errors import ConfigurationError, SignerUnavailable, SigningRefused
 from workers.signing.certificates import CertificateChain
 from workers.signing.keys.outcome import dss_der
+from workers.signing.keys.settings import KeySettings
+from workers.signing.signer import Key
 
 _REFUSED = (
     pkcs11.exceptions.PinIncorrect,
@@ -22,6 +24,11 @@ _REFUSED = (
     pkcs11.exceptions.NoSuchKey,
     pkcs11.exceptions.MultipleObjectsReturned,
 )
+
+
+def open_key(settings: KeySettings) -> Key:
+    """Open the key that the configuration names; raises ``ConfigurationError``."""
+    return Pkcs11Key(settings.key, settings.chain(), settings.options, settings.passphrase)
 
 
 class Pkcs11Key:

@@ -13,6 +13,8 @@ import requests
 from app.errors import SigningRefused
 from workers.signing.certificates import CertificateChain, is_rsa
 from workers.signing.keys.outcome import failure
+from workers.signing.keys.settings import KeySettings
+from workers.signing.signer import Key
 
 _STATUS: Mapping[type[Exception], int] = {
     hvac.exceptions.InvalidRequest: 400,
@@ -20,6 +22,11 @@ _STATUS: Mapping[type[Exception], int] = {
     hvac.exceptions.Forbidden: 403,
     hvac.exceptions.InvalidPath: 404,
 }
+
+
+def open_key(settings: KeySettings) -> Key:
+    """Open the key that the configuration names; raises ``ConfigurationError``."""
+    return VaultKey(settings.key, settings.chain(), settings.options, settings.passphrase)
 
 
 class VaultKey:
