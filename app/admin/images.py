@@ -2,6 +2,7 @@
 
 # Annotations are evaluated at once: FastAPI cannot resolve the routers' local names later.
 
+from contextlib import closing
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Request
@@ -68,11 +69,8 @@ def image_view(services: AdminServices, registry: str, image: str) -> ImageView:
     jobs = services.engine.ledger.listing(
         registry=registry, repository=repository, limit=_LOOK_THROUGH
     )
-    client = open_registry(config, RedisCoordination(services.redis))
-    try:
+    with closing(open_registry(config, RedisCoordination(services.redis))) as client:
         referrers = client.list_referrers(repository, digest)
-    finally:
-        client.close()
     return ImageView(
         registry=registry,
         repository=repository,

@@ -11,6 +11,7 @@ import pytest
 from app.config.model import RegistryConfig
 from app.registry.coordination import LocalCoordination
 from app.registry.factory import open_registry
+from app.registry.repository import Repository
 from tests.support.containerd import containerd
 from tests.support.node_images import push_image, runnable_layers
 from tests.support.node_stand import run_node
@@ -37,7 +38,8 @@ def test_a_push_becomes_a_container_without_a_layer_download(tmp_path: Path) -> 
     try:
         supervisor.start()
         image = push_image(client, "team/pushed", runnable_layers(9))
-        wait_for_bundle(client, "team/pushed", image.manifest, 90, lambda: supervisor.all_running)
+        pushed = Repository(client, "team/pushed")
+        wait_for_bundle(pushed, image.manifest, 90, lambda: supervisor.all_running)
         (certificate,) = (tmp_path / "state").rglob("*.crt")
         done = run_node(
             "fetch", image.reference, "--cache", str(cache), "--trust", str(certificate),

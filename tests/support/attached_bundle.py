@@ -9,8 +9,8 @@ from app.config.model import SignerConfig
 from app.oci.descriptor import Descriptor
 from app.oci.digest import DiffID, Digest
 from app.oci.manifest import Manifest, RawManifest, parse_manifest
-from app.registry.coordination import LocalCoordination
 from app.registry.protocols import Registry
+from app.registry.repository import Repository
 from app.registry.transfer.sources import BytesSource
 from tests.support.certificates import Identity
 from tests.support.sample_layer import SampleLayer
@@ -76,4 +76,4 @@ def push_content(registry: Registry, repository: str, sample: SampleLayer) -> No
 def attach(registry: Registry, repository: str, sample: SampleLayer, bundle: Bundle) -> None:
     """Push content and bundle."""
     push_content(registry, repository, sample)
-    publish(registry, LocalCoordination(), repository, [bundle], placement=Placement())
+    publish(Repository(registry, repository), [bundle], placement=Placement())

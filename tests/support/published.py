@@ -13,8 +13,8 @@ from app.oci import mediatypes
 from app.oci.descriptor import Descriptor
 from app.oci.digest import DiffID, Digest
 from app.oci.manifest import RawManifest, encode
-from app.registry.coordination import LocalCoordination
 from app.registry.protocols import Registry
+from app.registry.repository import Repository
 from app.registry.transfer.sources import BytesSource
 from tests.support.certificates import Identity, identity
 from tests.support.sample_layer import make_tar
@@ -155,9 +155,7 @@ def attach(
         for bundle in compose(profile, image.manifest.descriptor, layers)
     ]
     return publish(
-        registry,
-        LocalCoordination(),
-        image.repository,
+        Repository(registry, image.repository),
         bundles,
         placement=placement or Placement(),
     )

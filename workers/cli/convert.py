@@ -88,6 +88,7 @@ def _status(outcome: Outcome) -> int:
 
 
 def _outcomes(reference: str, options: dict[str, Any], watcher: Any) -> Any:
+    from app.registry.coordination import LocalCoordination
     from workers.cli.opening import configuration, open_place
     from workers.images.inline import InlineConversion, Repository, Wish
     from workers.layers.spool import Spool
@@ -102,9 +103,9 @@ def _outcomes(reference: str, options: dict[str, Any], watcher: Any) -> Any:
     if options["to_layout"]:
         target = open_place(f"oci:{options['to_layout']}", config, create=True, locks=locks)
     conversion = InlineConversion(
-        Repository(source.registry, source.repository),
-        Repository(target.registry, target.repository),
-        target.coordination,
+        Repository(source.repository.registry, source.repository.name),
+        Repository(target.repository.registry, target.repository.name),
+        LocalCoordination(locks),
         open_authority(config, state),
         Spool(state / "spool", 1 << 44),
         Wish(
@@ -120,9 +121,9 @@ def _outcomes(reference: str, options: dict[str, Any], watcher: Any) -> Any:
         yield from conversion.run(source.target)
     finally:
         try:
-            target.registry.close()
+            target.close()
         finally:
-            source.registry.close()
+            source.close()
 
 
 def _with_key(config: ServiceConfig, key: str | None, certificate: str | None) -> ServiceConfig:

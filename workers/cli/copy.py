@@ -38,11 +38,11 @@ def command(
     one = open_place(source, known, plain_http=plain_http)
     other = open_place(destination, known, plain_http=plain_http, create=True)
     try:
-        copier = Copier(one.registry, one.repository, other.registry, other.repository)
+        copier = Copier(one.repository, other.repository)
         copied = copier.copy(one.target, None if ":" in other.target else other.target)
     finally:
-        one.registry.close()
-        other.registry.close()
+        one.close()
+        other.close()
     report = {
         "root": copied.root,
         "manifests": len(copied.manifests),

@@ -34,7 +34,7 @@ def command(reference: str, config: Path | None, plain_http: bool, as_json: bool
 
     place = open_place(reference, configuration(config), plain_http=plain_http)
     try:
-        found: dict[str, Any] = inspect_reference(place.registry, place.repository, place.target)
+        found: dict[str, Any] = inspect_reference(place.repository, place.target)
     finally:
-        place.registry.close()
+        place.close()
     click.echo(json.dumps(found, indent=2) if as_json else to_text(found))

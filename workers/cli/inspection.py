@@ -9,24 +9,23 @@ from app.errors import NotConvertible, SourceInvalid
 from app.oci.descriptor import Descriptor
 from app.oci.images import Found, Skipped, walk
 from app.oci.manifest import Manifest, parse_manifest
-from app.registry.protocols import Registry
+from app.registry.repository import Repository
 from workers.artifacts.reading import profiles_of, read_bundle
 from workers.images.image import plan_of
 
 
-def inspect_reference(registry: Registry, repository: str, target: str) -> dict[str, Any]:
+def inspect_reference(repository: Repository, target: str) -> dict[str, Any]:
     """Describe everything below a reference. Raises registry errors and ``SourceInvalid``."""
-    raw = registry.fetch_manifest(repository, target)
-    fetch = lambda digest: registry.fetch_manifest(repository, digest)  # noqa: E731
+    raw = repository.fetch_manifest(target)
     return {
-        "reference": f"{registry.host}/{repository}",
+        "reference": str(repository),
         "digest": raw.digest,
         "media_type": raw.media_type,
-        "manifests": [_one(registry, repository, one) for one in walk(raw, fetch)],
+        "manifests": [_one(repository, one) for one in walk(raw, repository.fetch_manifest)],
     }
 
 
-def _one(registry: Registry, repository: str, one: Found | Skipped) -> dict[str, Any]:
+def _one(repository: Repository, one: Found | Skipped) -> dict[str, Any]:
     if isinstance(one, Skipped):
         return {
             "digest": one.digest,
@@ -46,20 +45,20 @@ def _one(registry: Registry, repository: str, one: Found | Skipped) -> dict[str,
         "layers": [layer.wire() for layer in one.parsed.layers],
     }
     try:
-        plan = plan_of(registry, repository, one.manifest)
+        plan = plan_of(repository.registry, repository.name, one.manifest)
         described["platform"] = str(plan.platform)
     except NotConvertible as error:
         described |= {"convertible": False, "reason": error.reason, "message": error.message}
     except SourceInvalid as error:
         described |= {"convertible": False, "reason": error.code, "message": error.message}
     described["referrers"] = [
-        _referrer(registry, repository, referrer)
-        for referrer in registry.list_referrers(repository, one.manifest.digest)
+        _referrer(repository, referrer)
+        for referrer in repository.list_referrers(one.manifest.digest)
     ]
     return described
 
 
-def _referrer(registry: Registry, repository: str, referrer: Descriptor) -> dict[str, Any]:
+def _referrer(repository: Repository, referrer: Descriptor) -> dict[str, Any]:
     described: dict[str, Any] = {
         "digest": referrer.digest,
         "artifact_type": referrer.artifact_type,
@@ -67,7 +66,7 @@ def _referrer(registry: Registry, repository: str, referrer: Descriptor) -> dict
         "profile": None,
         "layers": {},
     }
-    parsed = parse_manifest(registry.fetch_manifest(repository, referrer.digest))
+    parsed = parse_manifest(repository.fetch_manifest(referrer.digest))
     if not isinstance(parsed, Manifest):
         return described
     names = profiles_of(parsed)

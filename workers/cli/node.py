@@ -126,7 +126,7 @@ def fetch(ctx: click.Context, /, references: tuple[str, ...], as_json: bool, **g
     try:
         for text in references:
             reference = _reference(text)
-            report = fetch_image(registries.for_host(reference.registry), reference, cache, options)
+            report = fetch_image(registries.repository(reference), reference, cache, options)
             failed = failed or not report.ok
             click.echo(json.dumps(report.to_json()) if as_json else _text(report))
     finally:

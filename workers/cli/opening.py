@@ -21,17 +21,20 @@ from app.registry.factory import open_registry
 from app.registry.layout.archive import ArchiveRegistry
 from app.registry.layout.directory import LayoutRegistry
 from app.registry.protocols import Coordination, Registry
+from app.registry.repository import Repository
 
 
 @dataclass(frozen=True, slots=True)
 class Place:
     """A repository of an opened registry, and what in it is meant."""
 
-    registry: Registry
-    repository: str
+    repository: Repository
     #: Tag or digest.
     target: str
-    coordination: Coordination
+
+    def close(self) -> None:
+        """Close the registry."""
+        self.repository.registry.close()
 
 
 def configuration(path: Path | None) -> ServiceConfig:
@@ -58,14 +61,14 @@ def open_place(
         path, target = _layout(rest)
         archive = scheme == "oci-archive" or path.is_file() or path.suffix == ".tar"
         layout = _open_layout(path, coordination, archive=archive, create=create)
-        return Place(layout, "layout", target, coordination)
+        return Place(Repository(layout, "layout"), target)
     try:
         reference = Reference.parse(text)
     except ValueError as error:
         raise ConfigurationError(str(error), advice="write host/repository:tag") from None
     known = next((r for r in config.registries if r.reference_host == reference.registry), None)
     registry = open_registry(known or _ad_hoc(reference.registry, plain_http), coordination)
-    return Place(registry, reference.repository, reference.target, coordination)
+    return Place(Repository(registry, reference.repository), reference.target)
 
 
 def _open_layout(

@@ -67,14 +67,14 @@ def _republish(reference: str, options: dict[str, Any]) -> list[dict[str, str]]:
 
     config = configuration(options["config"])
     place = open_place(reference, config, plain_http=options["plain_http"])
-    registry, repository = place.registry, place.repository
+    repository = place.repository
     trust = Trust.from_files(options["ca"])
     placement = Placement.from_defaults(config.defaults)
-    with closing(registry):
-        root = registry.fetch_manifest(repository, place.target)
+    with closing(place):
+        root = repository.fetch_manifest(place.target)
         images = [
             found.manifest
-            for found in walk(root, lambda digest: registry.fetch_manifest(repository, digest))
+            for found in walk(root, repository.fetch_manifest)
             if isinstance(found, Found)
         ]
         return [_move(place, image, options, trust, placement) for image in images]
@@ -86,17 +86,15 @@ def _move(
     from workers.images.image import plan_of
     from workers.images.republish import find_source, remove, republish
 
-    registry, repository, coordination = place.registry, place.repository, place.coordination
-    old = find_source(registry, repository, image.digest, options["source"])
+    repository = place.repository
+    old = find_source(repository, image.digest, options["source"])
     _insist(place, image, options["source"], trust)
-    plan = plan_of(registry, repository, image)
-    published = republish(
-        registry, coordination, repository, plan, old, options["target"], placement
-    )
+    plan = plan_of(repository.registry, repository.name, image)
+    published = republish(repository, plan, old, options["target"], placement)
     removed = [each for one in published for each in one.removed]
     if not options["keep_old"] and old.manifest.digest not in removed:
         _insist(place, image, options["target"], trust)
-        removed.append(remove(registry, coordination, repository, plan, old))
+        removed.append(remove(repository, plan, old))
     return {
         "image": image.digest,
         "published": ", ".join(each.digest for each in published),
@@ -109,9 +107,7 @@ def _insist(place: Place, image: RawManifest, profile: ProfileName, trust: Trust
     from app.errors import VerificationFailed
     from workers.verification.verify import Options, verify_reference
 
-    report = verify_reference(
-        place.registry, place.repository, image.digest, Options(trust, expected=(profile,))
-    )
+    report = verify_reference(place.repository, image.digest, Options(trust, expected=(profile,)))
     for one, bundle, finding in report.failures():
         if bundle is None or bundle.profile == profile:
             raise VerificationFailed(

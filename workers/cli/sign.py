@@ -77,7 +77,7 @@ def prepare(
     try:
         prepared = _prepare(reference, place, known.build, out)
     finally:
-        place.registry.close()
+        place.close()
     prepared.write(out)
     if as_json:
         click.echo(prepared.model_dump_json(by_alias=True))
@@ -93,7 +93,7 @@ def _prepare(reference: str, place: Place, build: Any, out: Path) -> Prepared:
     from workers.layers.spool import Spool
     from workers.signing.offline import Prepared, PreparedImage
 
-    registry, repository = place.registry, place.repository
+    registry, repository = place.repository.registry, place.repository.name
     spool = Spool(out / "spool", 1 << 44)
     images, layers = [], {}
     root = registry.fetch_manifest(repository, place.target)
@@ -204,7 +204,7 @@ def _push(folder: Path, options: dict[str, Any]) -> list[dict[str, str]]:
         plain_http=options["plain_http"],
         locks=options["state"] / "locks",
     )
-    with closing(place.registry):
+    with closing(place):
         return [
             line
             for image in prepared.images
@@ -237,8 +237,8 @@ def _push_image(
     from workers.images.placement import Placement
     from workers.images.publish import publish
 
-    registry, repository = place.registry, place.repository
-    registry.resolve(repository, image.subject.digest)
+    repository = place.repository
+    repository.resolve(image.subject.digest)
     signed = []
     for layer, signature in layers:
         for digest, size, kind in (
@@ -246,12 +246,10 @@ def _push_image(
             (layer.tree, layer.tree_size, "tree"),
         ):
             source = FileSource(layer.path(folder, kind))
-            registry.push_blob(repository, _blob(digest, size), source)
+            repository.push_blob(_blob(digest, size), source)
         audit.append(_entry(place, image, layer, signature))
         signed.append(layer.signed(signature.der))
     published = publish(
-        registry,
-        place.coordination,
         repository,
         [bundle for name in profiles for bundle in compose(name, image.subject, signed)],
         placement=Placement.from_defaults(defaults),
@@ -314,8 +312,8 @@ def _entry(
         "layer": layer.layer.digest,
         "diff_id": layer.diff_id,
         "image": image.subject.digest,
-        "registry": place.registry.host,
-        "repository": place.repository,
+        "registry": place.repository.registry.host,
+        "repository": place.repository.name,
         "actor": getpass.getuser(),
         "reason": "sign push",
         "signature": Digest.of(signature.der),

@@ -69,7 +69,7 @@ def command(
     for each in chosen_registries(config, registries):
         registry = open_registry(each, RedisCoordination(redis))
         try:
-            drift = depth and open_drift_check(config, registry, spool, records, depth=depth)
+            drift = depth and open_drift_check(config, spool, records, depth=depth)
             sweep = open_sweep(
                 config, registry, engine, authority.signer_for, drift=drift or None,
                 dry_run=dry_run, report=lambda found: _report(found, as_json),

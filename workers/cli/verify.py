@@ -89,14 +89,13 @@ def _verify(reference: str, options: dict[str, Any]) -> Any:
     with tempfile.TemporaryDirectory(prefix="verilayer-") as folder:
         build = BuildConfig(builder_version=version)
         spool = Spool(Path(folder), 64 << 30)
-        rebuild = Rebuild(place.registry, place.repository, build, spool)
+        rebuild = Rebuild(place.repository, build, spool)
         try:
             return verify_reference(
-                place.registry,
                 place.repository,
                 place.target,
                 checks,
                 rebuild if options["deep"] else None,
             )
         finally:
-            place.registry.close()
+            place.close()

@@ -12,7 +12,7 @@ from app.errors import Unavailable
 from app.oci.descriptor import Descriptor
 from app.oci.digest import Digest
 from app.oci.manifest import Manifest, parse_manifest
-from app.registry.protocols import Registry
+from app.registry.repository import Repository
 from workers.artifacts.reading import read_bundle
 
 POLL: Final = 0.2
@@ -42,7 +42,7 @@ class AttachedBundle:
 
 
 def wait_for_bundle(
-    registry: Registry, repository: str, subject: Digest, timeout: float, alive: Callable[[], bool]
+    repository: Repository, subject: Digest, timeout: float, alive: Callable[[], bool]
 ) -> Descriptor:
     """Poll for the referrer; raises ``Unavailable`` after ``timeout`` seconds or a death."""
     deadline = time.monotonic() + timeout
@@ -50,7 +50,7 @@ def wait_for_bundle(
     while True:
         found = [
             referrer
-            for referrer in registry.list_referrers(repository, subject)
+            for referrer in repository.list_referrers(subject)
             if referrer.artifact_type in types
         ]
         if found:
@@ -63,16 +63,15 @@ def wait_for_bundle(
 
 
 def read(
-    registry: Registry,
-    repository: str,
+    repository: Repository,
     platform: str,
     subject: Digest,
     bundle: Descriptor,
     seconds: float,
 ) -> AttachedBundle:
     """Fetch the bundle's manifest and the image's, and bring both together."""
-    image = parse_manifest(registry.fetch_manifest(repository, subject))
-    manifest = parse_manifest(registry.fetch_manifest(repository, bundle.digest))
+    image = parse_manifest(repository.fetch_manifest(subject))
+    manifest = parse_manifest(repository.fetch_manifest(bundle.digest))
     assert isinstance(image, Manifest)
     assert isinstance(manifest, Manifest)
     claimed = read_bundle(manifest, DEFAULT_PROFILE)

@@ -14,7 +14,7 @@ from app.config.model import RegistryConfig
 from app.errors import ConfigurationError
 from app.registry.coordination import LocalCoordination
 from app.registry.factory import open_registry
-from app.registry.protocols import Registry
+from app.registry.repository import Repository
 from workers.demo import attached, image, processes, report, timings
 from workers.supervisor import first_start
 from workers.supervisor.supervisor import Supervisor
@@ -94,15 +94,16 @@ def _push_and_wait(
     image.push(made, reference)
     pushed = time.monotonic()
     config = RegistryConfig(id="local", url=f"http://{host}", allow_private_addresses=True)
-    registry: Registry = open_registry(config, LocalCoordination())
+    registry = open_registry(config, LocalCoordination())
+    repository = Repository(registry, REPOSITORY)
     try:
         bundles = []
         for platform, subject in made.manifests.items():
             found = attached.wait_for_bundle(
-                registry, REPOSITORY, subject, timeout, lambda: supervisor.all_running
+                repository, subject, timeout, lambda: supervisor.all_running
             )
             seconds = time.monotonic() - pushed
-            bundles.append(attached.read(registry, REPOSITORY, platform, subject, found, seconds))
+            bundles.append(attached.read(repository, platform, subject, found, seconds))
     finally:
         registry.close()
     return Outcome(bundles, timings.read(folder / "state" / "redis"))

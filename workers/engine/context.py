@@ -18,6 +18,7 @@ from app.jobs.timing import EngineTiming
 from app.registry.coordination import RedisCoordination
 from app.registry.factory import open_registry
 from app.registry.protocols import Coordination, Registry
+from app.registry.repository import Repository
 from app.settings import Settings
 from workers.artifacts.combinations import check_profiles
 from workers.layers.spool import Spool
@@ -77,6 +78,10 @@ class WorkerContext:
             # The old client is not closed: another thread may be reading from it.
             self._registries[config.id] = (config, client)
             return client
+
+    def repository(self, config: RegistryConfig, name: str) -> Repository:
+        """Return a repository of a registry, as ``registry`` opens it."""
+        return Repository(self.registry(config), name)
 
     def _load(self, path: Path) -> InForce:
         config = load_config(path)

@@ -92,6 +92,6 @@ def _outcome(
     if same in known:
         return known[same]
     config = context.current().registry(record.registry)
-    outcome = expansion.expand(record, context.registry(config))
+    outcome = expansion.expand(record, context.repository(config, record.event.repository))
     known[same] = outcome
     return outcome

@@ -21,7 +21,7 @@ from app.jobs.scripts import broker_errors
 from app.observability import metrics
 from app.oci.digest import Digest
 from app.oci.images import Found, Skipped, walk
-from app.registry.protocols import Registry
+from app.registry.repository import Repository
 
 #: Tags of the referrers fallback and of other signing tools (registries.md section 6).
 _DERIVED_TAG = re.compile(r"sha(?:256|512)-[0-9a-f]{32,}(?:\.[A-Za-z0-9_.-]+)?\Z")
@@ -76,16 +76,16 @@ class Expansion:
         event = record.event
         return self._config.match(record.registry, event.repository, event.tag)
 
-    def expand(self, record: IntakeRecord, registry: Registry) -> EventOutcome:
+    def expand(self, record: IntakeRecord, repository: Repository) -> EventOutcome:
         """Resolve the event at once and submit a job per platform manifest.
 
-        Raises registry errors and ``SourceInvalid``.
+        ``repository`` is the event's, opened. Raises registry errors and ``SourceInvalid``.
         """
         rule = self.rule(record)
         assert rule is not None
         event = record.event
-        digest = event.digest or registry.resolve(event.repository, event.tag or "latest").digest
-        tree = read_tree(registry, event.repository, digest)
+        digest = event.digest or repository.resolve(event.tag or "latest").digest
+        tree = read_tree(repository, digest)
         skipped = dict(tree.skipped)
         jobs: list[str] = []
         for image, platform in tree.images:
@@ -151,12 +151,12 @@ def remember_own(engine: JobEngine, registry: str, digests: Sequence[Digest]) ->
             engine.redis.set(key("own", registry, digest), 1, ex=_OWN_SECONDS)
 
 
-def read_tree(registry: Registry, repository: str, digest: Digest) -> Tree:
+def read_tree(repository: Repository, digest: Digest) -> Tree:
     """Read everything below a manifest. Raises registry errors and ``SourceInvalid``."""
-    root = registry.fetch_manifest(repository, digest)
+    root = repository.fetch_manifest(digest)
     images: list[tuple[Digest, str]] = []
     skipped: dict[str, str] = {}
-    for one in walk(root, lambda digest: registry.fetch_manifest(repository, digest)):
+    for one in walk(root, repository.fetch_manifest):
         if isinstance(one, Found):
             images.append((one.manifest.digest, str(one.platform) if one.platform else ""))
         elif isinstance(one, Skipped):

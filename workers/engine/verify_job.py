@@ -38,15 +38,14 @@ def run_verification(context: WorkerContext, verification_id: str) -> None:
 
 def _verify(context: WorkerContext, wanted: VerificationRequest) -> VerificationReport:
     force = context.current()
-    registry = context.registry(force.registry(wanted.registry))
+    repository = context.repository(force.registry(wanted.registry), wanted.repository)
     tag = None if ":" in wanted.reference else wanted.reference
     signer = force.authority.signer_for(wanted.registry, wanted.repository, tag)
     chain = signer.chain if signer is not None else None
     anchors = () if chain is None else (chain.leaf, *chain.intermediates)
-    rebuild = Rebuild(registry, wanted.repository, force.config.build, context.spool)
+    rebuild = Rebuild(repository, force.config.build, context.spool)
     return verify_reference(
-        registry,
-        wanted.repository,
+        repository,
         wanted.reference,
         Options(trust=Trust(anchors)),
         rebuild if wanted.deep else None,

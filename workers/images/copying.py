@@ -18,7 +18,7 @@ from app.oci.derived_tags import DerivedTag
 from app.oci.descriptor import Descriptor
 from app.oci.digest import Digest
 from app.oci.manifest import Index, Manifest, RawManifest, parse_manifest
-from app.registry.protocols import Registry
+from app.registry.repository import Repository
 from app.registry.transfer.sources import FileSource
 from workers.artifacts.compose import layer_manifests
 
@@ -42,10 +42,8 @@ class Copied:
 class Copier:
     """Copies from one repository to another; doing it again transfers only what is missing."""
 
-    source: Registry
-    source_repository: str
-    target: Registry
-    target_repository: str
+    source: Repository
+    target: Repository
     _done: set[Digest] = field(default_factory=set)
     _referrers: list[Digest] = field(default_factory=list)
     _tags: list[str] = field(default_factory=list)
@@ -59,10 +57,10 @@ class Copier:
         The tag is written last: whoever sees it finds everything below it, bundles included. Raises
         registry errors of either side.
         """
-        root = self.source.fetch_manifest(self.source_repository, reference)
+        root = self.source.fetch_manifest(reference)
         self._manifest(root, 0)
         if tag is not None:
-            self.target.push_manifest(self.target_repository, root, tag)
+            self.target.push_manifest(root, tag)
         return Copied(
             root.digest,
             tuple(each for each in self._done if each not in self._referrers),
@@ -85,21 +83,21 @@ class Copier:
         else:
             self._blobs(parsed)
         if parsed.subject is None:
-            self.target.push_manifest(self.target_repository, raw)
+            self.target.push_manifest(raw)
         else:
             self._referrers.append(raw.digest)
-            self.target.attach(self.target_repository, raw)
+            self.target.attach(raw)
         self._attached(raw, depth)
         if isinstance(parsed, Manifest) and parsed.is_image:
             self._layer_graphs(parsed, depth)
 
     def _attached(self, raw: RawManifest, depth: int) -> None:
-        for referrer in self.source.list_referrers(self.source_repository, raw.digest):
+        for referrer in self.source.list_referrers(raw.digest):
             self._manifest(self._fetch(referrer.digest), depth + 1)
         for tag in self._deterministic_tags(raw.digest):
             tagged = self._fetch(tag)
             self._manifest(tagged, depth + 1)
-            self.target.push_manifest(self.target_repository, tagged, tag)
+            self.target.push_manifest(tagged, tag)
             self._tags.append(tag)
 
     def _deterministic_tags(self, digest: Digest) -> Iterator[str]:
@@ -112,7 +110,7 @@ class Copier:
     def _all_tags(self) -> list[str]:
         if self._source_tags is None:
             try:
-                self._source_tags = list(self.source.list_tags(self.source_repository))
+                self._source_tags = list(self.source.list_tags())
             except NotFound:
                 self._source_tags = []
         return self._source_tags
@@ -124,7 +122,7 @@ class Copier:
                     self._manifest(self._fetch(own.digest), depth + 1)
 
     def _fetch(self, reference: str) -> RawManifest:
-        return self.source.fetch_manifest(self.source_repository, reference)
+        return self.source.fetch_manifest(reference)
 
     def _blobs(self, manifest: Manifest) -> None:
         entries = {entry.digest: entry for entry in (manifest.config, *manifest.layers)}
@@ -133,14 +131,14 @@ class Copier:
                 self._blob(entry)
 
     def _blob(self, blob: Descriptor) -> None:
-        if self.target.blob_exists(self.target_repository, blob.digest):
+        if self.target.blob_exists(blob.digest):
             self._present += 1
             return
         self._copied += 1
         # On disk in between: an upload that breaks is resumed from the middle.
         with tempfile.NamedTemporaryFile(prefix="verilayer-copy-") as file:
-            with self.source.fetch_blob(self.source_repository, blob) as chunks:
+            with self.source.fetch_blob(blob) as chunks:
                 for chunk in chunks:
                     file.write(chunk)
             file.flush()
-            self.target.push_blob(self.target_repository, blob, FileSource(Path(file.name)))
+            self.target.push_blob(blob, FileSource(Path(file.name)))

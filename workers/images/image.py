@@ -23,6 +23,7 @@ from app.oci.manifest import (
     parse_manifest,
 )
 from app.registry.protocols import Coordination, Fetcher, Registry
+from app.registry.repository import Repository
 from workers.artifacts.compose import Bundle, compose
 from workers.artifacts.materialization import LayerMaterialization, SignedRoot, StoredBlob
 from workers.artifacts.reading import read_bundle
@@ -148,9 +149,7 @@ def attach(
 ) -> list[Published]:
     """Attach bundles, checking under a lock what is there; ``force`` replaces another one."""
     return publish(
-        registry,
-        coordination,
-        repository,
+        Repository(registry, repository),
         bundles,
         placement=Placement.from_defaults(defaults),
         existing="replace" if force else "keep",

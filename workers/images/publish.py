@@ -16,7 +16,7 @@ from app.catalog.profiles import PROFILES, ProfileName
 from app.errors import ContentMismatch, NotFound
 from app.oci.descriptor import Descriptor
 from app.oci.digest import Digest
-from app.registry.protocols import Coordination, Registry
+from app.registry.repository import Repository
 from workers.artifacts.compose import Bundle
 from workers.images.placement import Placement, tags_of
 
@@ -46,9 +46,7 @@ class _Bytes:
 
 
 def publish(
-    registry: Registry,
-    coordination: Coordination,
-    repository: str,
+    repository: Repository,
     bundles: Sequence[Bundle],
     *,
     placement: Placement,
@@ -60,28 +58,27 @@ def publish(
     not, before anything is attached. ``existing`` decides about *another* bundle of a profile whose
     readers accept one only: ``keep`` leaves it, ``replace`` removes it in the configured order.
     """
-    _check_stored(registry, repository, bundles)
+    _check_stored(repository, bundles)
     published = []
     for bundle in bundles:
         subject = bundle.subject or bundle.manifest.digest
-        with coordination.exclusive(f"bundle:{registry.id}:{repository}:{subject}"):
-            published.append(_publish_one(registry, repository, bundle, placement, existing))
+        with repository.exclusive("bundle", subject):
+            published.append(_publish_one(repository, bundle, placement, existing))
     return published
 
 
-def _check_stored(registry: Registry, repository: str, bundles: Sequence[Bundle]) -> None:
+def _check_stored(repository: Repository, bundles: Sequence[Bundle]) -> None:
     stored = {entry.digest: entry for bundle in bundles for entry in bundle.stored}
-    missing = [str(digest) for digest in stored if not registry.blob_exists(repository, digest)]
+    missing = [str(digest) for digest in stored if not repository.blob_exists(digest)]
     if missing:
         raise ContentMismatch(
-            f"blobs are not in {registry.host}/{repository}: {', '.join(missing)}",
+            f"blobs are not in {repository}: {', '.join(missing)}",
             advice="push indexes and trees before their bundle",
         )
 
 
 def _publish_one(
-    registry: Registry,
-    repository: str,
+    repository: Repository,
     bundle: Bundle,
     placement: Placement,
     existing: Literal["keep", "replace"],
@@ -89,7 +86,7 @@ def _publish_one(
     others: list[Descriptor] = []
     present = False
     if bundle.subject is not None:
-        found = registry.list_referrers(repository, bundle.subject, bundle.artifact_type)
+        found = repository.list_referrers(bundle.subject, bundle.artifact_type)
         present = any(each.digest == bundle.manifest.digest for each in found)
         others = [each for each in found if each.digest != bundle.manifest.digest]
     # Readers that want one bundle, and readers that take the newest, are both served by replacing.
@@ -101,14 +98,14 @@ def _publish_one(
         return Published(bundle.profile, bundle.role, kept, "kept")
     removed = tuple(each.digest for each in rivals)
     if placement.replace == "delete-then-push":
-        _remove(registry, repository, bundle, removed)
+        _remove(repository, bundle, removed)
     if not present:
-        _push(registry, repository, bundle)
+        _push(repository, bundle)
     if placement.replace == "push-then-delete":
-        _remove(registry, repository, bundle, removed)
+        _remove(repository, bundle, removed)
     tags = tags_of(bundle, placement)
     for tag in tags:
-        _tag(registry, repository, bundle, tag)
+        _tag(repository, bundle, tag)
     action: Literal["attached", "present", "replaced"] = "present" if present else "attached"
     return Published(
         bundle.profile,
@@ -120,26 +117,26 @@ def _publish_one(
     )
 
 
-def _push(registry: Registry, repository: str, bundle: Bundle) -> None:
+def _push(repository: Repository, bundle: Bundle) -> None:
     for digest, data in bundle.blobs.items():
         blob = Descriptor(media_type="application/octet-stream", digest=digest, size=len(data))
-        registry.push_blob(repository, blob, _Bytes(data))
+        repository.push_blob(blob, _Bytes(data))
     if bundle.subject is None:
-        registry.push_manifest(repository, bundle.manifest)
+        repository.push_manifest(bundle.manifest)
     else:
-        registry.attach(repository, bundle.manifest)
+        repository.attach(bundle.manifest)
 
 
-def _remove(registry: Registry, repository: str, bundle: Bundle, digests: Sequence[Digest]) -> None:
+def _remove(repository: Repository, bundle: Bundle, digests: Sequence[Digest]) -> None:
     for digest in digests:
         if bundle.subject is not None:
-            registry.detach(repository, bundle.subject, digest)
+            repository.detach(bundle.subject, digest)
 
 
-def _tag(registry: Registry, repository: str, bundle: Bundle, tag: str) -> None:
+def _tag(repository: Repository, bundle: Bundle, tag: str) -> None:
     try:
-        if registry.resolve(repository, tag).digest == bundle.manifest.digest:
+        if repository.resolve(tag).digest == bundle.manifest.digest:
             return
     except NotFound:
         pass
-    registry.push_manifest(repository, bundle.manifest, tag)
+    repository.push_manifest(bundle.manifest, tag)

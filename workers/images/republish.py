@@ -17,7 +17,7 @@ from app.oci.descriptor import Descriptor
 from app.oci.digest import Digest
 from app.oci.images import ImagePlan, PlannedLayer
 from app.oci.manifest import Manifest, RawManifest, parse_manifest
-from app.registry.protocols import Coordination, Registry
+from app.registry.repository import Repository
 from workers.artifacts.combinations import check_combination
 from workers.artifacts.compose import compose, next_created
 from workers.artifacts.materialization import LayerMaterialization, SignedRoot, StoredBlob
@@ -42,26 +42,22 @@ class Source:
     manifest: RawManifest
 
 
-def find_source(
-    registry: Registry, repository: str, subject: Digest, profile: ProfileName
-) -> Source:
+def find_source(repository: Repository, subject: Digest, profile: ProfileName) -> Source:
     """Find a profile's only bundle; raises ``VerificationFailed`` when there are none or two."""
     if not PROFILES[profile].about_image:
         raise ConfigurationError(f"{profile} bundles belong to layers and cannot be moved")
     found = [
         listed
         for kind in PROFILES[profile].artifact_types
-        for listed in registry.list_referrers(repository, subject, kind)
+        for listed in repository.list_referrers(subject, kind)
     ]
     if len(found) != 1:
         raise VerificationFailed(f"{subject} has {len(found)} bundles of {profile}, one is needed")
-    return Source(profile, registry.fetch_manifest(repository, found[0].digest))
+    return Source(profile, repository.fetch_manifest(found[0].digest))
 
 
 def republish(
-    registry: Registry,
-    coordination: Coordination,
-    repository: str,
+    repository: Repository,
     plan: ImagePlan,
     source: Source,
     target: ProfileName,
@@ -77,34 +73,30 @@ def republish(
             "bundles of other profiles do not say which builder made them",
             advice=f"convert the image under the profile {target} instead",
         )
-    layers = materializations(registry, repository, plan, source)
+    layers = materializations(repository, plan, source)
     # Signed or not is known by layer and checked when composing.
     check_combination([target], padding=layers[0].padding, signed=True)
     bundles = compose(
         target,
         plan.subject,
         layers,
-        created=next_created(_created(registry, repository, plan, target)),
+        created=next_created(_created(repository, plan, target)),
     )
     shared = PROFILES[source.profile].artifact_types & PROFILES[target].artifact_types
     existing: Literal["keep", "replace"] = "replace" if shared else "keep"
-    return publish(
-        registry, coordination, repository, bundles, placement=placement, existing=existing
-    )
+    return publish(repository, bundles, placement=placement, existing=existing)
 
 
-def remove(
-    registry: Registry, coordination: Coordination, repository: str, plan: ImagePlan, source: Source
-) -> Digest:
+def remove(repository: Repository, plan: ImagePlan, source: Source) -> Digest:
     """Detach the old bundle; its blobs stay for the registry's own collection."""
     subject, digest = plan.subject.digest, source.manifest.digest
-    with coordination.exclusive(f"bundle:{registry.id}:{repository}:{subject}"):
-        registry.detach(repository, subject, digest)
+    with repository.exclusive("bundle", subject):
+        repository.detach(subject, digest)
     return digest
 
 
 def materializations(
-    registry: Registry, repository: str, plan: ImagePlan, source: Source
+    repository: Repository, plan: ImagePlan, source: Source
 ) -> list[LayerMaterialization]:
     """Read every layer's facts back from a bundle, its blobs and the image."""
     manifest = parse_manifest(source.manifest)
@@ -112,7 +104,7 @@ def materializations(
         raise VerificationFailed(f"{source.manifest.digest} is no bundle")
     claimed = read_bundle(manifest, source.profile)
     version = claimed.facts.get("builder_version")
-    reader = _LayerReader(registry, repository, source.profile, version)
+    reader = _LayerReader(repository, source.profile, version)
     layers = []
     for planned in plan.layers:
         layer = claimed.layers.get(planned.descriptor.digest)
@@ -124,8 +116,7 @@ def materializations(
 
 @dataclass(frozen=True, slots=True)
 class _LayerReader:
-    registry: Registry
-    repository: str
+    repository: Repository
     profile: ProfileName
     builder_version: str | None
 
@@ -162,7 +153,7 @@ class _LayerReader:
 
     def _head(self, blob: Descriptor, size: int) -> bytes:
         head = bytearray()
-        with self.registry.fetch_blob(self.repository, blob) as chunks:
+        with self.repository.fetch_blob(blob) as chunks:
             for chunk in chunks:
                 head += chunk[: size - len(head)]
                 if len(head) == size:
@@ -173,14 +164,12 @@ class _LayerReader:
         entry = layer.parts.get(content)
         if entry is None:
             return None
-        return self.registry.read_blob(self.repository, entry, max_bytes=MAX_SIGNATURE_BYTES)
+        return self.repository.read_blob(entry, max_bytes=MAX_SIGNATURE_BYTES)
 
 
-def _created(
-    registry: Registry, repository: str, plan: ImagePlan, target: ProfileName
-) -> list[str | None]:
+def _created(repository: Repository, plan: ImagePlan, target: ProfileName) -> list[str | None]:
     return [
         (listed.annotations or {}).get(CREATED)
         for kind in PROFILES[target].artifact_types
-        for listed in registry.list_referrers(repository, plan.subject.digest, kind)
+        for listed in repository.list_referrers(plan.subject.digest, kind)
     ]

@@ -24,7 +24,7 @@ from app.oci.descriptor import Descriptor
 from app.oci.digest import Digest
 from app.oci.images import ImagePlan, PlannedLayer
 from app.oci.manifest import Manifest, RawManifest, parse_manifest
-from app.registry.protocols import Registry
+from app.registry.repository import Repository
 from workers.artifacts.reading import ClaimedBundle, ClaimedLayer, profiles_of, read_bundle
 from workers.formats.pkcs7.decode import MAX_SIGNATURE_BYTES
 from workers.verification.trust import Trust, judge
@@ -70,7 +70,7 @@ class ChosenBundle:
 
 
 def choose_bundle(
-    registry: Registry, repository: str, plan: ImagePlan, trust: Trust, policy: Policy
+    repository: Repository, plan: ImagePlan, trust: Trust, policy: Policy
 ) -> ChosenBundle | None:
     """Find the best bundle: a signed one if there is any, else an unsigned one if allowed.
 
@@ -79,9 +79,9 @@ def choose_bundle(
     """
     unsigned: ChosenBundle | None = None
     reasons: list[str] = []
-    for raw, profile in _candidates(registry, repository, plan.subject.digest):
+    for raw, profile in _candidates(repository, plan.subject.digest):
         try:
-            chosen = _read(registry, repository, plan, raw, profile, trust)
+            chosen = _read(repository, plan, raw, profile, trust)
         except (VerificationFailed, SourceInvalid) as error:
             reasons.append(f"{profile} {raw.digest}: {error.message}")
             continue
@@ -101,16 +101,16 @@ def choose_bundle(
 
 
 def _candidates(
-    registry: Registry, repository: str, subject: Digest
+    repository: Repository, subject: Digest
 ) -> Iterator[tuple[RawManifest, ProfileName]]:
     """Bundles by preference of profile, the newest first among those of one."""
     types = {kind for name in USABLE for kind in PROFILES[name].artifact_types}
     found: list[tuple[int, str, RawManifest, ProfileName]] = []
-    for each in registry.list_referrers(repository, subject):
+    for each in repository.list_referrers(subject):
         if each.artifact_type not in types:
             continue
         try:
-            raw = registry.fetch_manifest(repository, each.digest)
+            raw = repository.fetch_manifest(each.digest)
             manifest = parse_manifest(raw)
         except (SourceInvalid, NotFound, ContentMismatch):
             continue  # anybody may attach nonsense; it must not hide a good bundle
@@ -125,8 +125,7 @@ def _candidates(
 
 
 def _read(
-    registry: Registry,
-    repository: str,
+    repository: Repository,
     plan: ImagePlan,
     raw: RawManifest,
     profile: ProfileName,
@@ -140,13 +139,12 @@ def _read(
         layer = claimed.layers.get(planned.descriptor.digest)
         if layer is None:
             raise VerificationFailed(f"nothing about layer {planned.descriptor.digest}")
-        layers.append(_claim(registry, repository, claimed, layer, planned, trust))
+        layers.append(_claim(repository, claimed, layer, planned, trust))
     return ChosenBundle(raw.digest, profile, tuple(layers))
 
 
 def _claim(
-    registry: Registry,
-    repository: str,
+    repository: Repository,
     claimed: ClaimedBundle,
     layer: ClaimedLayer,
     planned: PlannedLayer,
@@ -165,7 +163,7 @@ def _claim(
     signature = layer.parts.get("signature")
     signer = None
     if signature is not None:
-        signer = _signer(registry, repository, signature, root_hash, trust)
+        signer = _signer(repository, signature, root_hash, trust)
     version = claimed.facts.get("builder_version")
     if signer is None and version not in offered():
         raise VerificationFailed(
@@ -178,11 +176,11 @@ def _claim(
 
 
 def _signer(
-    registry: Registry, repository: str, signature: Descriptor, root_hash: str, trust: Trust
+    repository: Repository, signature: Descriptor, root_hash: str, trust: Trust
 ) -> str | None:
     """Subject of who signed; None where no trust was given. Raises ``VerificationFailed``."""
     try:
-        data = registry.read_blob(repository, signature, max_bytes=MAX_SIGNATURE_BYTES)
+        data = repository.read_blob(signature, max_bytes=MAX_SIGNATURE_BYTES)
     except RegistryError as error:
         if error.retryable:
             raise

@@ -6,10 +6,12 @@ from collections.abc import Sequence
 from typing import Any
 
 from app.config.model import RegistryConfig
+from app.oci.reference import Reference
 from app.registry.auth.credentials import default_docker_config
 from app.registry.coordination import LocalCoordination
 from app.registry.factory import open_registry
 from app.registry.protocols import Registry
+from app.registry.repository import Repository
 
 #: Docker Hub is not where its references say.
 _ELSEWHERE = {"docker.io": "registry-1.docker.io"}
@@ -30,12 +32,13 @@ class Registries:
         self._coordination = LocalCoordination()
         self._open: dict[str, Registry] = {}
 
-    def for_host(self, host: str) -> Registry:
-        """Return the client of a host. Raises ``ConfigurationError``."""
+    def repository(self, reference: Reference) -> Repository:
+        """Return the repository of a reference. Raises ``ConfigurationError``."""
+        host = reference.registry
         if host not in self._open:
             config = self._configured.get(host) or self._derived(host)
             self._open[host] = open_registry(config, self._coordination)
-        return self._open[host]
+        return Repository(self._open[host], reference.repository)
 
     def close(self) -> None:
         """Close all clients."""

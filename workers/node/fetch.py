@@ -14,9 +14,9 @@ from app.errors import Cancelled, NotConvertible, SourceInvalid, VerilayerError
 from app.oci.descriptor import Platform
 from app.oci.digest import Digest
 from app.oci.images import Found, ImagePlan, plan_image, walk
-from app.oci.manifest import MAX_CONFIG_BYTES, RawManifest, parse_image_config
+from app.oci.manifest import MAX_CONFIG_BYTES, parse_image_config
 from app.oci.reference import Reference
-from app.registry.protocols import Registry
+from app.registry.repository import Repository
 from workers.node.bundles import ChosenBundle, LayerClaim, Policy, choose_bundle
 from workers.node.cache import ContentCache, Layout, Record
 from workers.node.filling import LayerFilling
@@ -100,7 +100,7 @@ def this_platform() -> str:
 
 
 def fetch_image(
-    registry: Registry,
+    repository: Repository,
     reference: Reference,
     cache: ContentCache,
     options: FetchOptions,
@@ -108,38 +108,34 @@ def fetch_image(
 ) -> FetchReport:
     """Make every layer of an image an entry of ``cache``; layers that are there are left alone.
 
+    ``repository`` is that of ``reference``, opened.
     A layer that fails is reported and does not stop the others. Raises ``VerificationFailed`` when
     no bundle may be used, ``NotConvertible``, ``SourceInvalid`` and registry errors.
     """
-    plan = plan_reference(registry, reference, options.platform or this_platform())
+    plan = plan_reference(repository, reference, options.platform or this_platform())
     held = _held(plan, cache, options)
     if held is not None:
         return FetchReport(str(reference), plan.subject.digest, held[0].bundle, held[0].profile,
                            tuple(_present(record) for record in held))  # fmt: skip
-    bundle = choose_bundle(registry, reference.repository, plan, options.trust, options.policy)
+    bundle = choose_bundle(repository, plan, options.trust, options.policy)
     if bundle is None:
         return FetchReport(str(reference), plan.subject.digest, None, None)
-    job = _Job(registry, reference.repository, cache, options, bundle, cancelled)
+    job = _Job(repository, cache, options, bundle, cancelled)
     with ThreadPoolExecutor(options.parallel, "layer") as pool:
         outcomes = tuple(pool.map(job.layer, bundle.layers))
     return FetchReport(str(reference), plan.subject.digest, bundle.digest, bundle.profile, outcomes)
 
 
-def plan_reference(registry: Registry, reference: Reference, platform: str) -> ImagePlan:
+def plan_reference(repository: Repository, reference: Reference, platform: str) -> ImagePlan:
     """Resolve a reference to the image for one platform. Raises ``NotConvertible`` without any."""
-    repository = reference.repository
-    top = registry.fetch_manifest(repository, reference.target)
-
-    def fetch(digest: Digest) -> RawManifest:
-        return registry.fetch_manifest(repository, digest)
-
-    for found in walk(top, fetch):
+    top = repository.fetch_manifest(reference.target)
+    for found in walk(top, repository.fetch_manifest):
         if not isinstance(found, Found):
             continue
         if found.platform is not None and not _fits(found.platform, platform):
             continue
         config = parse_image_config(
-            registry.read_blob(repository, found.parsed.config, max_bytes=MAX_CONFIG_BYTES)
+            repository.read_blob(found.parsed.config, max_bytes=MAX_CONFIG_BYTES)
         )
         if found.platform is not None or found.manifest is top or _fits(config.platform, platform):
             return plan_image(found.manifest, config)
@@ -174,8 +170,7 @@ def _present(record: Record) -> LayerOutcome:
 
 @dataclass(frozen=True, slots=True)
 class _Job:
-    registry: Registry
-    repository: str
+    repository: Repository
     cache: ContentCache
     options: FetchOptions
     bundle: ChosenBundle
@@ -201,9 +196,7 @@ class _Job:
         record = self.cache.complete(planned.diff_id, options.layout, sidecar=options.sidecar)
         if record is not None and _acceptable(record, options):
             return _present(record)
-        filling = LayerFilling(
-            self.registry, self.repository, claim, options.layout, self.cancelled
-        )
+        filling = LayerFilling(self.repository, claim, options.layout, self.cancelled)
         # The tree is 1/15 of the data, and lies there twice until the file is complete.
         with self.cache.staging(17 * claim.tree.size + claim.index.size) as folder:
             path = filling.write(folder)

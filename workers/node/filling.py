@@ -15,7 +15,7 @@ from typing import BinaryIO
 from app.errors import Cancelled, ContentMismatch, VerificationFailed
 from app.oci.descriptor import Descriptor
 from app.oci.digest import Digest
-from app.registry.protocols import Registry
+from app.registry.repository import Fetcher
 from workers.formats.errors import FormatError
 from workers.formats.tarindex.builder import TarIndexBuilder, TarIndexOptions
 from workers.formats.tarindex.singledevice import single_device_form
@@ -41,14 +41,13 @@ class LayerFilling:
 
     def __init__(
         self,
-        registry: Registry,
-        repository: str,
+        repository: Fetcher,
         claim: LayerClaim,
         layout: Layout,
         cancelled: Callable[[], bool],
     ) -> None:
         """Nothing is fetched yet."""
-        self._registry, self._repository = registry, repository
+        self._repository = repository
         self._claim = claim
         self._layout = layout
         self._cancelled = cancelled
@@ -93,7 +92,7 @@ class LayerFilling:
 
     def _index(self) -> bytes:
         claim = self._claim
-        index = self._registry.read_blob(self._repository, claim.index, max_bytes=MAX_INDEX_BYTES)
+        index = self._repository.read_blob(claim.index, max_bytes=MAX_INDEX_BYTES)
         self.fetched += len(index)
         problems = [text for _, text in index_problems(index, self._layer)]
         if len(index) % BLOCK:
@@ -103,7 +102,7 @@ class LayerFilling:
         return index
 
     def _copy(self, blob: Descriptor, out: BinaryIO) -> None:
-        with self._registry.fetch_blob(self._repository, blob) as parts:
+        with self._repository.fetch_blob(blob) as parts:
             for part in self._watched(parts):
                 out.write(part)
 
@@ -120,7 +119,7 @@ class LayerFilling:
         limits = DecompressionLimits(max_bytes=room, max_ratio=float("inf"))
         hasher, size = LeafHasher(), 0
         rebuilt = self._rebuilder()
-        with self._registry.fetch_blob(self._repository, planned.descriptor) as parts:
+        with self._repository.fetch_blob(planned.descriptor) as parts:
             for piece in decompress(self._watched(parts), planned.compression, limits):
                 leaves.check(hasher.update(piece))
                 if rebuilt is not None:

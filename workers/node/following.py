@@ -112,9 +112,9 @@ class Follower:
             _log.warning("reference-invalid", reference=name)
             return "invalid"
         try:
-            registry = self._registries.for_host(reference.registry)
+            repository = self._registries.repository(reference)
             with metrics.SECONDS.time():
-                report = fetch_image(registry, reference, self._cache, self._options, stopped)
+                report = fetch_image(repository, reference, self._cache, self._options, stopped)
         except Cancelled:
             return "cancelled"
         except NotConvertible as error:

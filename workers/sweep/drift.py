@@ -20,7 +20,7 @@ from app.errors import BrokerUnavailable, VerilayerError
 from app.jobs.requests import Verifications
 from app.observability import metrics
 from app.oci.digest import Digest
-from app.registry.protocols import Registry
+from app.registry.repository import Repository
 from workers.layers.spool import Spool
 from workers.signing.certificates import CertificateChain
 from workers.sweep.findings import Finding
@@ -39,9 +39,8 @@ ACTOR = "sweep"
 
 @dataclass(slots=True)
 class DriftCheck:
-    """Verifies images of one registry during one sweep or a slice of it."""
+    """Verifies images during one sweep or a slice of it."""
 
-    registry: Registry
     depth: VerifyDepth
     #: Of so many images, one has its turn in each sweep.
     every: int
@@ -51,7 +50,7 @@ class DriftCheck:
     records: Verifications | None
     patience: float = PATIENCE
     clock: Callable[[], float] = time.monotonic
-    _rebuilds: dict[str, Rebuild] = field(default_factory=dict)
+    _rebuilds: dict[Repository, Rebuild] = field(default_factory=dict)
     _deadline: float = 0.0
 
     def due(self, digest: Digest, sweep: int) -> bool:
@@ -60,7 +59,7 @@ class DriftCheck:
 
     def check(
         self,
-        repository: str,
+        repository: Repository,
         digest: Digest,
         profiles: tuple[ProfileName, ...],
         chain: CertificateChain | None,
@@ -78,18 +77,18 @@ class DriftCheck:
         )
         rebuild = self._rebuild(repository) if self.depth == "deep" else None
         try:
-            report = verify_reference(self.registry, repository, digest, options, rebuild)
+            report = verify_reference(repository, digest, options, rebuild)
         except BrokerUnavailable:
             raise
         except VerilayerError as error:
-            self._count("failed")
+            self._count(repository, "failed")
             log.warning(
                 "sweep.verification_failed",
-                registry=self.registry.id, repository=repository, digest=digest,
+                registry=repository.registry.id, repository=repository.name, digest=digest,
                 code=error.code, error=str(error),
             )  # fmt: skip
             return None
-        self._count("verified" if report.ok else "drifted")
+        self._count(repository, "verified" if report.ok else "drifted")
         self._record(repository, digest, report)
         if report.ok:
             return Finding("complete", f"verified ({self.depth})")
@@ -100,14 +99,16 @@ class DriftCheck:
         more = f" (and {len(others)} more)" if others else ""
         log.error(
             "sweep.drifted",
-            registry=self.registry.id, repository=repository, digest=digest, reason=first + more,
-        )  # fmt: skip
+            registry=repository.registry.id,
+            repository=repository.name,
+            digest=digest,
+            reason=first + more,
+        )
         return Finding("drifted", first + more)
 
-    def _rebuild(self, repository: str) -> Rebuild:
+    def _rebuild(self, repository: Repository) -> Rebuild:
         if repository not in self._rebuilds:
             self._rebuilds[repository] = Rebuild(
-                self.registry,
                 repository,
                 self.build,
                 self.spool,
@@ -115,16 +116,15 @@ class DriftCheck:
             )
         return self._rebuilds[repository]
 
-    def _record(self, repository: str, digest: Digest, report: VerificationReport) -> None:
+    def _record(self, repository: Repository, digest: Digest, report: VerificationReport) -> None:
         """Keep failures, and what lifts an earlier one: a record of every success is too much."""
         if self.records is None:
             return
-        if report.ok and self.records.latest(self.registry.id, repository, digest) is None:
+        place = repository.registry.id, repository.name
+        if report.ok and self.records.latest(*place, digest) is None:
             return
-        asked = self.records.create(
-            self.registry.id, repository, digest, deep=report.deep, actor=ACTOR
-        )
+        asked = self.records.create(*place, digest, deep=report.deep, actor=ACTOR)
         self.records.change(asked, state="done", ok=report.ok, report=report.to_json())
 
-    def _count(self, result: str) -> None:
-        metrics.DRIFT_CHECKS.labels(self.registry.id, self.depth, result).inc()
+    def _count(self, repository: Repository, result: str) -> None:
+        metrics.DRIFT_CHECKS.labels(repository.registry.id, self.depth, result).inc()

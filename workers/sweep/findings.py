@@ -17,7 +17,7 @@ from app.oci.descriptor import Descriptor
 from app.oci.digest import Digest
 from app.oci.images import Found
 from app.oci.manifest import Manifest, RawManifest, parse_manifest
-from app.registry.protocols import Registry
+from app.registry.repository import Repository
 from workers.artifacts.compose import layer_manifests
 from workers.artifacts.reading import ClaimedBundle, ClaimedLayer, profiles_of, read_bundle
 from workers.formats.errors import FormatError
@@ -72,12 +72,12 @@ class Attached:
     manifest: Manifest
 
 
-def examine(registry: Registry, repository: str, image: Found, expected: Expectation) -> Finding:
+def examine(repository: Repository, image: Found, expected: Expectation) -> Finding:
     """Return the worst finding over all expected profiles. Raises ``RegistryError``."""
     worst = Finding("complete", "as we would publish it today")
     for name in expected.profiles:
         for subject in subjects(image, name):
-            found = _examine_subject(registry, repository, subject, expected, name)
+            found = _examine_subject(repository, subject, expected, name)
             if _ORDER.index(found.kind) < _ORDER.index(worst.kind):
                 worst = Finding(found.kind, f"{name}: {found.reason}")
     if worst.kind == "complete" and expected.known_version not in (None, expected.builder_version):
@@ -85,14 +85,12 @@ def examine(registry: Registry, repository: str, image: Found, expected: Expecta
     return worst
 
 
-def attached(
-    registry: Registry, repository: str, subject: Digest, artifact_type: str
-) -> list[Attached]:
+def attached(repository: Repository, subject: Digest, artifact_type: str) -> list[Attached]:
     """Fetch the referrers of one type; those that are gone or no manifests are left out."""
     found = []
-    for descriptor in registry.list_referrers(repository, subject, artifact_type):
+    for descriptor in repository.list_referrers(subject, artifact_type):
         try:
-            raw = registry.fetch_manifest(repository, descriptor.digest)
+            raw = repository.fetch_manifest(descriptor.digest)
             manifest = parse_manifest(raw)
         except (NotFound, ContentMismatch, SourceInvalid):
             continue
@@ -114,8 +112,7 @@ def subjects(image: Found, name: ProfileName) -> Iterator[Subject]:
 
 
 def _examine_subject(
-    registry: Registry,
-    repository: str,
+    repository: Repository,
     subject: Subject,
     expected: Expectation,
     name: ProfileName,
@@ -124,21 +121,20 @@ def _examine_subject(
     what = (
         shape.role if subject.about is None else f"{shape.role} manifest of layer {subject.about}"
     )
-    listed = registry.list_referrers(repository, subject.digest, shape.artifact_type)
-    every = attached(registry, repository, subject.digest, shape.artifact_type)
+    listed = repository.list_referrers(subject.digest, shape.artifact_type)
+    every = attached(repository, subject.digest, shape.artifact_type)
     ours = [each for each in every if name in profiles_of(each.manifest)[:1]]
     if not ours:
         return Finding("broken", f"unread {what}") if listed else Finding("missing", f"no {what}")
     if PROFILES[name].single and len(listed) > 1:
         return Finding("broken", f"{len(listed)} {what}s where readers accept one")
-    results = [examine_one(registry, repository, subject, expected, name, b) for b in ours]
+    results = [examine_one(repository, subject, expected, name, b) for b in ours]
     # One good bundle is enough where several may stand beside each other.
     return min(results, key=lambda found: -_ORDER.index(found.kind))
 
 
 def examine_one(
-    registry: Registry,
-    repository: str,
+    repository: Repository,
     subject: Subject,
     expected: Expectation,
     name: ProfileName,
@@ -151,7 +147,7 @@ def examine_one(
     problem = _incomplete(claimed, wanted, parts)
     if problem is None:
         needed = (claimed.layers[digest].parts[part] for digest in wanted for part in parts)
-        problem = _absent(registry, repository, needed)
+        problem = _absent(repository, needed)
     if problem is not None:
         return Finding("broken", problem)
     version = claimed.facts.get("builder_version")
@@ -159,7 +155,7 @@ def examine_one(
         return Finding("stale", f"built as erofs-utils {version}")
     if expected.chain is None or "signature" not in parts:
         return Finding("complete", "whole")
-    return _signatures(registry, repository, [claimed.layers[d] for d in wanted], expected.chain)
+    return _signatures(repository, [claimed.layers[d] for d in wanted], expected.chain)
 
 
 def _parts(shape: ManifestShape, *, signed: bool) -> list[Content]:
@@ -182,21 +178,21 @@ def _incomplete(
     return None
 
 
-def _absent(registry: Registry, repository: str, needed: Iterable[Descriptor]) -> str | None:
+def _absent(repository: Repository, needed: Iterable[Descriptor]) -> str | None:
     for digest in sorted({entry.digest for entry in needed}):
-        if not registry.blob_exists(repository, digest):
+        if not repository.blob_exists(digest):
             return f"blob {digest} is not in the repository"
     return None
 
 
 def _signatures(
-    registry: Registry, repository: str, layers: Iterable[ClaimedLayer], chain: CertificateChain
+    repository: Repository, layers: Iterable[ClaimedLayer], chain: CertificateChain
 ) -> Finding:
     for layer in layers:
         root_hash = layer.facts.get("root_hash", "")
         try:
-            signature = registry.read_blob(
-                repository, layer.parts["signature"], max_bytes=MAX_SIGNATURE_BYTES
+            signature = repository.read_blob(
+                layer.parts["signature"], max_bytes=MAX_SIGNATURE_BYTES
             )
             if kernel_findings(signature):
                 return Finding("broken", f"signature of layer {layer.layer} is malformed")

@@ -67,7 +67,6 @@ def open_sweep(
 
 def open_drift_check(
     config: ServiceConfig,
-    registry: Registry,
     spool: Spool,
     records: Verifications | None,
     *,
@@ -79,7 +78,6 @@ def open_drift_check(
     if wanted == "off":
         return None
     return DriftCheck(
-        registry,
         wanted,
         every=1 if depth else config.sweep.verify_every,
         build=config.build,

@@ -21,6 +21,7 @@ from app.oci.digest import Digest
 from app.oci.images import Found, walk
 from app.oci.manifest import Index, Manifest, parse_manifest
 from app.registry.protocols import Registry
+from app.registry.repository import Repository
 from workers.artifacts.reading import profiles_of, read_bundle
 from workers.formats.errors import FormatError
 from workers.formats.pkcs7.acceptance import signed_by
@@ -82,15 +83,15 @@ class Prune:
         chosen = sorted(set(repositories)) or sorted(
             self.registry_config.repositories or self.registry.list_repositories()
         )
-        for repository in chosen:
-            yield from self._repository(repository)
+        for name in chosen:
+            yield from self._repository(Repository(self.registry, name))
 
-    def _repository(self, repository: str) -> Iterator[Pruned]:
+    def _repository(self, repository: Repository) -> Iterator[Pruned]:
         try:
-            tags = sorted(self.registry.list_tags(repository))
+            tags = sorted(repository.list_tags())
         except NotFound:
             tags = []
-        ours = {each.bundle: each for each in self.remembered(repository)}
+        ours = {each.bundle: each for each in self.remembered(repository.name)}
         done: set[Digest] = set()
         for tag in tags:
             derived = DerivedTag.parse(tag)
@@ -101,15 +102,13 @@ class Prune:
         yield from self._forgotten(repository, ours)
 
     def _superseded(
-        self, repository: str, tag: str, ours: dict[Digest, Remembered], done: set[Digest]
+        self, repository: Repository, tag: str, ours: dict[Digest, Remembered], done: set[Digest]
     ) -> Iterator[Pruned]:
         try:
-            root = self.registry.fetch_manifest(repository, tag)
+            root = repository.fetch_manifest(tag)
             images = [
                 found
-                for found in walk(
-                    root, lambda digest: self.registry.fetch_manifest(repository, digest)
-                )
+                for found in walk(root, repository.fetch_manifest)
                 if isinstance(found, Found) and found.manifest.digest not in done
             ]
         except (NotFound, SourceInvalid):
@@ -123,7 +122,7 @@ class Prune:
 
     def _rivals(
         self,
-        repository: str,
+        repository: Repository,
         tag: str,
         subject: Subject,
         name: ProfileName,
@@ -132,7 +131,7 @@ class Prune:
         artifact_type = subject.shape.artifact_type
         found = [
             each
-            for each in attached(self.registry, repository, subject.digest, artifact_type)
+            for each in attached(repository, subject.digest, artifact_type)
             if name in profiles_of(each.manifest)[:1]
             and self._is_ours(repository, each, name, ours)
         ]
@@ -142,12 +141,12 @@ class Prune:
         for each in found:
             if each is not kept:
                 yield self._remove(
-                    Pruned(repository, subject.digest, each.raw.digest, artifact_type, "superseded")
+                    repository, subject.digest, each.raw.digest, artifact_type, "superseded"
                 )
 
     def _rank(
         self,
-        repository: str,
+        repository: Repository,
         tag: str,
         subject: Subject,
         bundle: Attached,
@@ -157,21 +156,21 @@ class Prune:
         """Best last: whole and signed by the bound key, then known to the ledger, then newest."""
         expected = Expectation(
             profiles=(name,),
-            chain=self.binding(self.registry.id, repository, tag),
+            chain=self.binding(self.registry.id, repository.name, tag),
             builder_version=self.config.build.builder_version,
         )
-        finding = examine_one(self.registry, repository, subject, expected, name, bundle)
+        finding = examine_one(repository, subject, expected, name, bundle)
         whole = finding.kind == "complete"
         created = (bundle.manifest.annotations or {}).get("org.opencontainers.image.created", "")
         return whole, bundle.raw.digest in ours, created, bundle.raw.digest
 
     def _orphans(
-        self, repository: str, tag: str, subject: Digest, ours: dict[Digest, Remembered]
+        self, repository: Repository, tag: str, subject: Digest, ours: dict[Digest, Remembered]
     ) -> Iterator[Pruned]:
         if self._exists(repository, subject):
             return
         try:
-            index = parse_manifest(self.registry.fetch_manifest(repository, tag))
+            index = parse_manifest(repository.fetch_manifest(tag))
         except (NotFound, SourceInvalid):
             return
         for entry in index.manifests if isinstance(index, Index) else ():
@@ -180,44 +179,51 @@ class Prune:
                 continue
             for name in profiles_of(bundle.manifest)[:1]:
                 if self._is_ours(repository, bundle, name, ours):
-                    yield self._remove(
-                        Pruned(
-                            repository, subject, entry.digest,
-                            bundle.manifest.artifact_type or "", "subject-gone",
-                        )
-                    )  # fmt: skip
+                    kind = bundle.manifest.artifact_type or ""
+                    yield self._remove(repository, subject, entry.digest, kind, "subject-gone")
 
-    def _forgotten(self, repository: str, ours: dict[Digest, Remembered]) -> Iterator[Pruned]:
+    def _forgotten(
+        self, repository: Repository, ours: dict[Digest, Remembered]
+    ) -> Iterator[Pruned]:
         for each in ours.values():
             if not self._exists(repository, each.subject) and self._exists(repository, each.bundle):
                 yield self._remove(
-                    Pruned(
-                        repository, each.subject, each.bundle, each.artifact_type, "subject-gone"
-                    )
+                    repository, each.subject, each.bundle, each.artifact_type, "subject-gone"
                 )
 
-    def _remove(self, pruned: Pruned) -> Pruned:
+    def _remove(
+        self,
+        repository: Repository,
+        subject: Digest,
+        bundle: Digest,
+        artifact_type: str,
+        why: Why,
+    ) -> Pruned:
         if not self.dry_run:
-            self.registry.detach(pruned.repository, pruned.subject, pruned.bundle)
-        return pruned
+            repository.detach(subject, bundle)
+        return Pruned(repository.name, subject, bundle, artifact_type, why)
 
-    def _exists(self, repository: str, digest: Digest) -> bool:
+    def _exists(self, repository: Repository, digest: Digest) -> bool:
         try:
-            self.registry.resolve(repository, digest)
+            repository.resolve(digest)
         except NotFound:
             return False
         return True
 
-    def _fetch(self, repository: str, entry: Descriptor) -> Attached | None:
+    def _fetch(self, repository: Repository, entry: Descriptor) -> Attached | None:
         try:
-            raw = self.registry.fetch_manifest(repository, entry.digest)
+            raw = repository.fetch_manifest(entry.digest)
             manifest = parse_manifest(raw)
         except (NotFound, ContentMismatch, SourceInvalid):
             return None
         return Attached(raw, manifest) if isinstance(manifest, Manifest) else None
 
     def _is_ours(
-        self, repository: str, bundle: Attached, name: ProfileName, ours: dict[Digest, Remembered]
+        self,
+        repository: Repository,
+        bundle: Attached,
+        name: ProfileName,
+        ours: dict[Digest, Remembered],
     ) -> bool:
         if bundle.raw.digest in ours or PROFILES[name].ours:
             return True
@@ -228,11 +234,9 @@ class Prune:
             for layer in claimed.layers.values()
         )
 
-    def _signed(self, repository: str, signature: Descriptor, root_hash: str) -> bool:
+    def _signed(self, repository: Repository, signature: Descriptor, root_hash: str) -> bool:
         try:
-            message = parse(
-                self.registry.read_blob(repository, signature, max_bytes=MAX_SIGNATURE_BYTES)
-            )
+            message = parse(repository.read_blob(signature, max_bytes=MAX_SIGNATURE_BYTES))
             return any(signed_by(message, root_hash, chain.leaf) for chain in self.chains)
         except (FormatError, RegistryError):
             return False

@@ -51,7 +51,6 @@ def _slice(context: WorkerContext, registry: RegistryConfig, seconds: float) -> 
     client = context.registry(registry)
     drift = open_drift_check(
         force.config,
-        client,
         context.spool,
         Verifications(context.engine.redis),
         # A check that outlasts the task would be begun again for ever.

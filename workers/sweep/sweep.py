@@ -24,6 +24,7 @@ from app.observability import metrics
 from app.oci.digest import Digest
 from app.oci.images import Found, layer_refused, walk
 from app.registry.protocols import Registry
+from app.registry.repository import Repository
 from workers.signing.certificates import CertificateChain
 from workers.sweep.drift import DriftCheck
 from workers.sweep.findings import Expectation, Finding, examine
@@ -143,7 +144,7 @@ class Sweep:
             for name, count in counts.items():
                 progress = progress.counted(name, count)
             progress = progress.model_copy(
-                update={"repository": repository, "tag": tag, "updated": self.now()}
+                update={"repository": repository.name, "tag": tag, "updated": self.now()}
             )
             save(progress)
             # A slice on a worker ends when the intake is full; a person's run waits instead.
@@ -155,14 +156,15 @@ class Sweep:
             metrics.SWEEP_LAST_SUCCESS.labels(registry=self.registry.id).set(self.now())
         return progress
 
-    def _places(self, chosen: tuple[str, ...], after: Progress) -> Iterator[tuple[str, str]]:
+    def _places(self, chosen: tuple[str, ...], after: Progress) -> Iterator[tuple[Repository, str]]:
         """Repositories and tags in sorted order, from where the sweep stopped."""
-        for repository in self._repositories(chosen):
-            if repository < after.repository:
+        for name in self._repositories(chosen):
+            if name < after.repository:
                 continue
-            resumed = repository == after.repository
+            resumed = name == after.repository
+            repository = Repository(self.registry, name)
             try:
-                tags = sorted(self.registry.list_tags(repository))
+                tags = sorted(repository.list_tags())
             except NotFound:  # A catalog lists repositories whose last tag is gone.
                 continue
             for tag in tags:
@@ -182,16 +184,20 @@ class Sweep:
             ) from None
 
     def _tag(
-        self, repository: str, tag: str, progress: Progress, seen: set[tuple[str, Digest, str]]
+        self,
+        repository: Repository,
+        tag: str,
+        progress: Progress,
+        seen: set[tuple[str, Digest, str]],
     ) -> dict[str, int]:
-        rule = self.config.match(self.registry.id, repository, tag)
-        event = PushEvent(repository=repository, tag=tag)
+        rule = self.config.match(self.registry.id, repository.name, tag)
+        event = PushEvent(repository=repository.name, tag=tag)
         if rule is None or rule.action == "ignore" or drop_reason(event, None) is not None:
             return {"ignored": 1}
         counts = {"tags": 1}
         try:
             for image in self._images(repository, tag, rule):
-                mark = (repository, image.manifest.digest, rule.name)
+                mark = (repository.name, image.manifest.digest, rule.name)
                 if mark in seen:
                     continue
                 if len(seen) < _REMEMBERED:
@@ -204,20 +210,20 @@ class Sweep:
             counts["failed"] = 1
             log.warning(
                 "sweep.image_failed",
-                registry=self.registry.id, repository=repository, tag=tag, error=str(error),
+                registry=self.registry.id, repository=repository.name, tag=tag, error=str(error),
             )  # fmt: skip
         return counts
 
-    def _images(self, repository: str, tag: str, rule: Rule) -> Iterator[Found]:
-        root = self.registry.fetch_manifest(repository, tag)
-        for found in walk(root, lambda digest: self.registry.fetch_manifest(repository, digest)):
+    def _images(self, repository: Repository, tag: str, rule: Rule) -> Iterator[Found]:
+        root = repository.fetch_manifest(tag)
+        for found in walk(root, repository.fetch_manifest):
             if not isinstance(found, Found):
                 continue
             if found.platform is None or rule.matches_platform(found.platform):
                 yield found
 
     def _image(
-        self, repository: str, tag: str, rule: Rule, image: Found, progress: Progress
+        self, repository: Repository, tag: str, rule: Rule, image: Found, progress: Progress
     ) -> str:
         size = sum(layer.size for layer in image.parsed.layers)
         if rule.max_image_bytes is not None and size > rule.max_image_bytes:
@@ -226,26 +232,26 @@ class Sweep:
             return "skipped"
         digest = image.manifest.digest
         profiles = rule.profiles or self.config.defaults.profiles
-        past = self.memory(self.registry.id, repository, digest, profiles)
+        past = self.memory(self.registry.id, repository.name, digest, profiles)
         if past.busy:
             return "in-progress"
         expected = Expectation(
             profiles=profiles,
-            chain=self.binding(self.registry.id, repository, tag),
+            chain=self.binding(self.registry.id, repository.name, tag),
             builder_version=self.config.build.builder_version,
             known_version=past.builder_version,
         )
         finding = self._finding(repository, image, expected, progress)
         metrics.SWEEP_FINDINGS.labels(registry=self.registry.id, finding=finding.kind).inc()
-        self.report(Report(repository, tag, digest, str(image.platform or ""), finding))
+        self.report(Report(repository.name, tag, digest, str(image.platform or ""), finding))
         if finding.kind != "complete" and not self.dry_run:
             self._queue(repository, tag, digest, finding, progress.id)
         return finding.kind
 
     def _finding(
-        self, repository: str, image: Found, expected: Expectation, progress: Progress
+        self, repository: Repository, image: Found, expected: Expectation, progress: Progress
     ) -> Finding:
-        finding = examine(self.registry, repository, image, expected)
+        finding = examine(repository, image, expected)
         digest = image.manifest.digest
         if self.drift is None or finding.kind != "complete":
             return finding
@@ -255,7 +261,7 @@ class Sweep:
         return self.drift.check(repository, digest, expected.profiles, expected.chain) or finding
 
     def _queue(
-        self, repository: str, tag: str, digest: Digest, finding: Finding, batch: str
+        self, repository: Repository, tag: str, digest: Digest, finding: Finding, batch: str
     ) -> None:
         while self.waiting() > ROOM:
             self.sleep(PATIENCE)
@@ -266,5 +272,5 @@ class Sweep:
             force=finding.kind in ("stale", "broken", "drifted"),
             batch=f"sweep-{batch}",
         )
-        event = PushEvent(repository=repository, tag=tag, digest=digest)
+        event = PushEvent(repository=repository.name, tag=tag, digest=digest)
         self.intake.accept(self.registry.id, "sweep", [event], options)

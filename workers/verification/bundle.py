@@ -12,7 +12,7 @@ from app.oci.descriptor import Descriptor
 from app.oci.digest import Digest
 from app.oci.images import PlannedLayer
 from app.oci.manifest import Manifest
-from app.registry.protocols import Registry
+from app.registry.repository import Fetcher
 from workers.artifacts.reading import ClaimedBundle, ClaimedLayer
 from workers.formats.pkcs7.decode import MAX_SIGNATURE_BYTES
 from workers.verification.content import excerpt, index_problems, tree_problems
@@ -34,8 +34,7 @@ _SIGNED: dict[Content, str] = {
 class BundleReader:
     """Checks one bundle and keeps what a rebuild is compared with."""
 
-    registry: Registry
-    repository: str
+    repository: Fetcher
     claimed: ClaimedBundle
     layers: Sequence[PlannedLayer]
     report: BundleReport
@@ -116,7 +115,7 @@ class BundleReader:
         if entry is None:
             return
         try:
-            with self.registry.fetch_blob(self.repository, entry) as chunks:
+            with self.repository.fetch_blob(entry) as chunks:
                 tree = excerpt(chunks, len(index))
         except _ABSENT as error:
             self.report.error("tree", str(error), layer.layer)
@@ -150,7 +149,7 @@ class BundleReader:
             self.report.error(what, "it has no bytes", layer.layer)
             return None
         try:
-            return self.registry.read_blob(self.repository, entry, max_bytes=most)
+            return self.repository.read_blob(entry, max_bytes=most)
         except _ABSENT as error:
             self.report.error(what, str(error), layer.layer)
             return None

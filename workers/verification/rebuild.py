@@ -9,7 +9,7 @@ from app.config.model import BuildConfig
 from app.errors import ContentMismatch, NotFound, SourceInvalid
 from app.oci.digest import Digest
 from app.oci.images import ImagePlan, PlannedLayer
-from app.registry.protocols import Registry
+from app.registry.repository import Repository
 from workers.layers.building import LayerOptions
 from workers.layers.remote import build_remote_layer, layer_options
 from workers.layers.spool import Spool
@@ -33,8 +33,7 @@ class _Rebuilt:
 class Rebuild:
     """Rebuilds each layer once per builder version and padding, however many bundles carry it."""
 
-    registry: Registry
-    repository: str
+    repository: Repository
     build: BuildConfig
     spool: Spool
     #: Asked now and then while a layer is built; True makes it raise ``Cancelled``.
@@ -94,8 +93,8 @@ class Rebuild:
     def _run(self, planned: PlannedLayer, options: LayerOptions) -> _Rebuilt:
         try:
             built = build_remote_layer(
-                self.registry,
-                self.repository,
+                self.repository.registry,
+                self.repository.name,
                 planned.descriptor,
                 planned.diff_id,
                 options,

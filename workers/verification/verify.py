@@ -14,11 +14,10 @@ from app.oci.images import Found, ImagePlan, plan_image, walk
 from app.oci.manifest import (
     MAX_CONFIG_BYTES,
     Manifest,
-    RawManifest,
     parse_image_config,
     parse_manifest,
 )
-from app.registry.protocols import Registry
+from app.registry.repository import Repository
 from workers.artifacts.compose import layer_manifests
 from workers.artifacts.reading import profiles_of, read_bundle
 from workers.verification.bundle import BundleReader
@@ -52,45 +51,38 @@ class Options:
 
 
 def verify_reference(
-    registry: Registry,
-    repository: str,
+    repository: Repository,
     reference: str,
     options: Options,
     comparison: LayerComparison | None = None,
 ) -> VerificationReport:
     """Verify every image below a tag or digest. Registry errors other than absence propagate."""
-    root = registry.fetch_manifest(repository, reference)
-
-    def fetch(digest: Digest) -> RawManifest:
-        return registry.fetch_manifest(repository, digest)
-
+    root = repository.fetch_manifest(reference)
     images = tuple(
-        _verify_image(registry, repository, found, options, comparison)
-        for found in walk(root, fetch)
+        _verify_image(repository, found, options, comparison)
+        for found in walk(root, repository.fetch_manifest)
         if isinstance(found, Found)
     )
-    name = f"{registry.host}/{repository}"
-    text = f"{name}@{reference}" if ":" in reference else f"{name}:{reference}"
+    text = f"{repository}@{reference}" if ":" in reference else f"{repository}:{reference}"
     return VerificationReport(text, comparison is not None, images)
 
 
 def _verify_image(
-    registry: Registry,
-    repository: str,
+    repository: Repository,
     found: Found,
     options: Options,
     comparison: LayerComparison | None,
 ) -> ImageReport:
     report = ImageReport(found.manifest.digest, str(found.platform or "unknown"))
     try:
-        data = registry.read_blob(repository, found.parsed.config, max_bytes=MAX_CONFIG_BYTES)
+        data = repository.read_blob(found.parsed.config, max_bytes=MAX_CONFIG_BYTES)
         plan = plan_image(found.manifest, parse_image_config(data))
     except (NotConvertible, SourceInvalid, NotFound, ContentMismatch) as error:
         report.findings.append(Finding("image", error.message))
         return report
     report.platform, report.layers = str(plan.platform), len(plan.layers)
     readers = []
-    for bundle, manifest in _bundles(registry, repository, plan):
+    for bundle, manifest in _bundles(repository, plan):
         if options.only_expected and bundle.profile not in options.expected:
             continue
         report.bundles.append(bundle)
@@ -103,7 +95,7 @@ def _verify_image(
             for layer in plan.layers
             if bundle.layer is None or layer.descriptor.digest == bundle.layer
         )
-        reader = BundleReader(registry, repository, claimed, layers, bundle, options.trust)
+        reader = BundleReader(repository, claimed, layers, bundle, options.trust)
         reader.check(plan.subject, manifest, options.signatures_required)
         readers.append(reader)
         if comparison is not None and PROFILES[bundle.profile].carries_content:
@@ -114,26 +106,24 @@ def _verify_image(
     return report
 
 
-def _bundles(registry: Registry, repository: str, plan: ImagePlan) -> Iterator[_Listed]:
+def _bundles(repository: Repository, plan: ImagePlan) -> Iterator[_Listed]:
     """Every bundle of an image."""
     subject = plan.subject.digest
     known = {kind for profile in PROFILES.values() for kind in profile.artifact_types}
-    for referrer in registry.list_referrers(repository, subject):
+    for referrer in repository.list_referrers(subject):
         if referrer.artifact_type in known:
-            yield from _read(registry, repository, referrer, None)
+            yield from _read(repository, referrer, None)
     for layer in {layer.descriptor.digest: layer.descriptor for layer in plan.layers}.values():
         for own in layer_manifests(layer).values():
-            for referrer in registry.list_referrers(repository, own.digest):
+            for referrer in repository.list_referrers(own.digest):
                 if referrer.artifact_type in known:
-                    yield from _read(registry, repository, referrer, layer.digest)
+                    yield from _read(repository, referrer, layer.digest)
 
 
-def _read(
-    registry: Registry, repository: str, referrer: Descriptor, layer: Digest | None
-) -> Iterator[_Listed]:
+def _read(repository: Repository, referrer: Descriptor, layer: Digest | None) -> Iterator[_Listed]:
     manifest: Manifest | None = None
     try:
-        parsed = parse_manifest(registry.fetch_manifest(repository, referrer.digest))
+        parsed = parse_manifest(repository.fetch_manifest(referrer.digest))
     except (NotFound, ContentMismatch, SourceInvalid, ResponseInvalid):
         # Listed, but not to be had: its reader would fail, so it is reported under its type.
         names = _names(referrer.artifact_type)

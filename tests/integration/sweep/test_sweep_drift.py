@@ -56,7 +56,6 @@ def check(
 ) -> DriftCheck:
     made = open_drift_check(
         bench.config,
-        bench.registry,
         Spool(bench.folder / "drift", spool),
         Verifications(bench.client),
         depth=depth,

@@ -16,6 +16,7 @@ from app.config.model import BuildConfig
 from app.oci.digest import Digest
 from app.oci.manifest import RawManifest
 from app.registry.layout.directory import LayoutRegistry
+from app.registry.repository import Repository
 from tests.support.certificates import Identity, identity, rsa_key
 from tests.support.published import Image, attach, convert, pem_signer, push, push_image
 from workers.artifacts.compose import compose
@@ -41,8 +42,9 @@ class Shop:
         trust = Trust((self.ours.certificate,))
         checks = replace(Options(trust=trust), **options)  # type: ignore[arg-type]
         spool = Spool(self.folder / "rebuild", 1 << 30)
-        rebuild = Rebuild(self.registry, "team/app", BuildConfig(), spool)
-        return verify_reference(self.registry, "team/app", "v1", checks, rebuild if deep else None)
+        repository = Repository(self.registry, "team/app")
+        rebuild = Rebuild(repository, BuildConfig(), spool)
+        return verify_reference(repository, "v1", checks, rebuild if deep else None)
 
     def attach(self, *profiles: ProfileName) -> None:
         attach(self.registry, self.image, self.layers, profiles)
