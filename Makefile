@@ -1,7 +1,7 @@
 .DEFAULT_GOAL := help
 # Two processes on two cores; tests that share something expensive name an xdist_group.
 PYTEST_ARGS ?= -n auto --dist loadgroup --durations=20
-.PHONY: chaos bench-dedup help setup dev run demo test check images manifests docs bench bench-webhooks conformance conformance-registry fuzz
+.PHONY: chaos differential bench-dedup help setup dev run demo test check images manifests docs bench bench-webhooks conformance conformance-registry fuzz
 
 help: ## Show these commands
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 26
@@ -62,6 +62,10 @@ bench-node: dev ## Cold start of a container, with and without verilayer (out/be
 conformance: dev ## Vectors, random archives and real layers against the real mkfs.erofs, in figures
 	@.ci/packages zstd && .ci/get-erofs-utils .cache/erofs-utils
 	@.venv/bin/python -m tests.conformance.report
+
+differential: dev ## Compare indexes with what containerd unpacks, over random archives (DIFFERENTIAL_ARGS)
+	@.ci/get-tarview
+	@.venv/bin/python -m tests.differential.report $(DIFFERENTIAL_ARGS)
 
 fuzz: dev ## Coverage-guided fuzzing of every parser, SECONDS=60 for each
 	@.venv/bin/python -m tests.fuzz.run --seconds $(or $(SECONDS),60)

@@ -16,7 +16,6 @@ from redis import Redis
 from redis.commands.core import Script
 from redis.exceptions import RedisError
 
-from app.catalog.vocabulary import RANKS
 from app.errors import BrokerUnavailable
 from app.jobs.keys import PREFIX
 
@@ -43,8 +42,7 @@ class Scripts:
 
     @cached_property
     def _prelude(self) -> str:
-        text = files("app.jobs").joinpath("lua/prelude.lua").read_text()
-        return f"local LAST_RANK = {RANKS - 1}\n" + text
+        return files("app.jobs").joinpath("lua/prelude.lua").read_text()
 
     def run(self, name: str, *arguments: Argument) -> Any:
         """Run ``lua/NAME.lua``; raises ``BrokerUnavailable``."""

@@ -12,7 +12,6 @@ import structlog
 from app.jobs.batches import Batches
 from app.jobs.engine import JobEngine
 from app.jobs.keys import key
-from app.jobs.messages import Lane
 from app.jobs.records import Failure, Job, LayerBuild
 from app.jobs.scripts import broker_errors
 from app.jobs.state import FINISHED, IllegalTransition
@@ -70,7 +69,7 @@ class Reaper:
         expired = engine.schedule.expired()
         for lease in expired:
             try:
-                if lease.lane == Lane.IMAGE:
+                if lease.lane == "image":
                     job = engine.ledger.get(lease.record_id)
                     if job is not None and not job.finished:
                         engine.ledger.lost(lease)

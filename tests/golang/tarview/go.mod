@@ -1,0 +1,3 @@
+module verilayer.dev/tests/tarview
+
+go 1.26.6
