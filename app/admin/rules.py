@@ -1,4 +1,4 @@
-"""``POST /v1/rules/test``: which rule would decide about a push, and why; nothing is contacted."""
+"""``POST /v1/rules/test``: what would become of a push, and why; nothing is contacted."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ from typing import Any, Self
 from fastapi import APIRouter
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from app.config.explain import decide
 from app.config.model import ServiceConfig
+from app.jobs.push import PushEvent
+from app.jobs.triage import foretell
 from app.oci.reference import Reference
 from app.problems import Problem
 
@@ -37,11 +38,11 @@ def rules_router(config: Callable[[], ServiceConfig]) -> APIRouter:
 
     @router.post("/test")
     def test(question: RuleQuestion) -> dict[str, Any]:
-        """Say which rule matches and why the earlier ones do not."""
+        """Say which rule matches and why the earlier ones do not, or why none is asked."""
         current = config()
         registry, repository, tag = _place(question, current)
         answer = {"registry": registry, "repository": repository, "tag": tag}
-        return answer | decide(current, registry, repository, tag).wire()
+        return answer | foretell(current, registry, PushEvent(repository=repository, tag=tag))
 
     return router
 

@@ -11,6 +11,7 @@ from redis import Redis
 
 from app.jobs.builds import LayerBuilds
 from app.jobs.ledger import Ledger
+from app.jobs.ownpushes import OwnPushes
 from app.jobs.pending import PendingEvents
 from app.jobs.queue import JobQueue
 from app.jobs.records import Job
@@ -29,6 +30,7 @@ class JobEngine:
     builds: LayerBuilds
     schedule: Schedule
     events: PendingEvents
+    own_pushes: OwnPushes
     queue: JobQueue
     timing: EngineTiming
     now: Callable[[], float]
@@ -49,6 +51,7 @@ class JobEngine:
             builds=LayerBuilds(redis, scripts, timing, now),
             schedule=Schedule(redis, scripts, timing, now),
             events=PendingEvents(redis, scripts, timing, now),
+            own_pushes=OwnPushes(redis),
             queue=queue,
             timing=timing,
             now=now,

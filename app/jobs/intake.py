@@ -21,7 +21,8 @@ from app.jobs.push import PushEvent
 from app.jobs.scripts import Scripts
 from app.observability import tracing
 
-#: How long a delivery id is remembered, in seconds (registries.md section 6: 24 h).
+#: How long a delivery id is remembered, in seconds: EventBridge and Event Grid, the most patient
+#: senders, repeat a delivery for 24 hours.
 REPLAY_SECONDS = 24 * 3600
 #: A signal older than this is taken for lost and sent again, in seconds.
 SIGNAL_SECONDS = 5

@@ -1,33 +1,53 @@
-"""The cheap layers of the loop guard: what can be told from an event alone.
+"""The loop guard: our own pushes come back as events and must not become jobs.
 
-Our own pushes come back as events. The authoritative layer is after the manifest was fetched
-(``app.oci.images``); these save the fetch. Each drop is counted by its reason.
+Its layers stand in the order of what they cost. The web asks those that need the event alone, which
+saves storing it. The engine asks all of them, because events also come from people and sweeps:
+after the event the memory of what we pushed, then the manifest. Only the manifest decides for sure,
+since few registries tell who pushed, or what; the layers before it save fetching it.
 """
 
 from __future__ import annotations
 
-import re
+from collections.abc import Callable, Collection
 
 from app.jobs.push import PushEvent
-from app.oci.mediatypes import INDEX_TYPES, MANIFEST_TYPES
+from app.jobs.reasons import Drop
+from app.oci.derived_tags import DerivedTag
+from app.oci.digest import Digest
+from app.oci.images import Reason
 
-#: Referrers fallback tags (distribution-spec) and cosign's, such as ``sha256-<hex>.sig``.
-_REFERRER_TAG = re.compile(r"sha(?:256|512)-[0-9a-f]{32,128}(?:\.[a-z]{1,16})?\Z")
-
-#: Reasons that are the loop guard's; the others of ``IGNORED`` are not about our own pushes.
-GUARDS = frozenset({"own-actor", "referrer-tag", "subject", "artifact-type"})
+#: What of a manifest makes the guard drop its event.
+_BY_MANIFEST = {"referrer": Drop.REFERRER, "artifact": Drop.ARTIFACT}
 
 
-def drop_reason(event: PushEvent, own_actor: str | None) -> str | None:
-    """Return why an event is not worth a look at its manifest, or None."""
+def drop_reason(
+    event: PushEvent,
+    own_actor: str | None,
+    pushed: Callable[[Digest], bool] | None = None,
+) -> Drop | None:
+    """Return why an event is not worth a look at its manifest, or None.
+
+    ``own_actor`` is the account we push as, in the registry's words. ``pushed`` says whether we
+    pushed a digest just now; it is asked last, and may raise.
+    """
     if own_actor is not None and event.actor == own_actor:
-        return "own-actor"
-    if event.tag is not None and _REFERRER_TAG.match(event.tag):
-        return "referrer-tag"
+        return Drop.OWN_ACTOR
+    if event.tag is not None and DerivedTag.parse(event.tag) is not None:
+        return Drop.DERIVED_TAG
     if event.has_subject:
-        return "subject"
+        return Drop.REFERRER
     if event.artifact_type is not None:
-        return "artifact-type"
-    if event.media_type is not None and event.media_type not in MANIFEST_TYPES | INDEX_TYPES:
-        return "media-type"
+        return Drop.ARTIFACT
+    if pushed is not None and event.digest is not None and pushed(event.digest):
+        return Drop.OWN_PUSH
     return None
+
+
+def drop_by_manifest(skipped: Collection[Reason]) -> Drop | None:
+    """Return why an event is dropped whose manifest holds nothing to convert, or None.
+
+    ``skipped`` are the reasons for everything below it, in order (``app.oci.images.walk``). All of
+    them must be the guard's: an index of images that we cannot convert is not ours.
+    """
+    drops = [_BY_MANIFEST.get(reason) for reason in skipped]
+    return drops[0] if drops and all(drops) else None

@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from typing import Any, Literal, cast
+from typing import Any, cast
 
 from pydantic import BaseModel, ConfigDict
 from redis import Redis
@@ -20,12 +20,10 @@ from redis import Redis
 from app.errors import BrokerUnavailable
 from app.jobs.intake import IntakeRecord
 from app.jobs.keys import key
+from app.jobs.reasons import Outcome
 from app.jobs.scripts import Scripts, broker_errors
 from app.jobs.timing import EngineTiming
 
-#: ``ignored``: no rule wants it; ``dropped``: the loop guard; ``skipped``: nothing convertible;
-#: ``failed``: permanent error; ``dead``: attempts used up.
-Outcome = Literal["jobs", "ignored", "dropped", "skipped", "failed", "dead"]
 #: How long an event's outcome can be looked up, in seconds.
 KEEP = 7 * 86400
 
@@ -36,6 +34,7 @@ class EventOutcome(BaseModel):
     model_config = ConfigDict(frozen=True, extra="ignore")
 
     outcome: Outcome
+    #: A word of ``Ignored``, ``Drop`` or ``app.oci.images.REASONS``, or an error's code.
     reason: str = ""
     message: str = ""
     registry: str = ""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Self
+
 from pydantic import BaseModel, ConfigDict, Field
 
 from app.oci.digest import Digest
@@ -10,8 +12,8 @@ from app.oci.digest import Digest
 class PushEvent(BaseModel):
     """Something was pushed to a repository of the registry that the endpoint is configured for.
 
-    Hosts named in payloads are never kept: they are derived from client headers and must not be
-    dialled (registries.md, "Consequences"). At least one of ``tag`` and ``digest`` is set.
+    Hosts named in payloads are never kept, so that they cannot be dialled: registries take them
+    from the ``Host`` header of whoever pushed. At least one of ``tag`` and ``digest`` is set.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -27,3 +29,9 @@ class PushEvent(BaseModel):
     actor: str | None = None
     #: Delivery or event id, for the replay cache; unique per dialect and registry.
     delivery_id: str | None = Field(default=None, max_length=256)
+
+    def under(self, prefix: str) -> Self:
+        """Return the event with a prefix before its repository's name, as an endpoint may add."""
+        if not prefix:
+            return self
+        return self.model_copy(update={"repository": prefix + self.repository})

@@ -25,8 +25,10 @@ from app.oci.manifest import ImageConfig, Index, Manifest, RawManifest, parse_ma
 Reason = Literal[
     "referrer", "artifact", "attestation", "not-an-image", "not-linux", "no-layers",
     "foreign-layer", "encrypted-layer", "erofs-layer", "empty-blob", "unknown-layer-type",
+    # Not told here: an index of nothing, what a rule rules out, what the layers turn out to hold.
+    "no-image", "platform", "too-large", "lossy",
 ]  # fmt: skip
-#: All reasons that ``NotConvertible`` and ``Skipped`` are raised with here.
+#: All reasons of ``NotConvertible`` and ``Skipped``; docs/registries.md explains them.
 REASONS: tuple[Reason, ...] = get_args(Reason)
 
 #: BuildKit marks the children of an index that are attestations (its attestation storage spec).

@@ -17,6 +17,7 @@ from pydantic_core import from_json
 from app.errors import PayloadInvalid
 from app.jobs.push import PushEvent
 from app.oci.digest import Digest
+from app.oci.mediatypes import INDEX_TYPES, MANIFEST_TYPES
 from app.oci.reference import check_repository, check_tag
 
 #: A delivery with more events than this is not from a registry.
@@ -50,17 +51,14 @@ class Parsed:
     confirm: str | None = None
 
 
-#: Why something in a delivery is not a push to convert; also metric label values.
+#: Why something in a delivery is not a push of a manifest; what is one may still be dropped by the
+#: loop guard (``app.jobs.reasons.Drop``). Values of a metric's label, and of the receipt.
 IGNORED: Mapping[str, str] = {
     "action": "the event is not a push (pull, delete, mount, failed push)",
     "event-type": "the event is of another kind (scan, ping, repository created)",
     "media-type": "what was pushed is not a manifest (blobs)",
     "package-type": "the package is not a container image",
     "malformed": "the event names no valid repository with a tag or digest",
-    "own-actor": "loop guard: the robot account we push as",
-    "referrer-tag": "loop guard: a referrers fallback tag or signature tag",
-    "subject": "loop guard: the manifest refers to another one",
-    "artifact-type": "loop guard: the manifest is an artifact, not an image",
 }
 
 Parser = Callable[[Delivery], Parsed]
@@ -129,7 +127,7 @@ class Pushes:
         actor: str | None = None,
         delivery_id: str | None = None,
     ) -> None:
-        """Check and keep a push; one that names nothing valid is ignored as ``malformed``."""
+        """Keep a push of a manifest; of anything else, or of nothing valid, its reason."""
         try:
             event = PushEvent(
                 repository=check_repository(repository or ""),
@@ -146,6 +144,8 @@ class Pushes:
             return
         if event.tag is None and event.digest is None:
             self.ignore("malformed")
+        elif event.media_type is not None and event.media_type not in MANIFEST_TYPES | INDEX_TYPES:
+            self.ignore("media-type")
         elif len(self.events) >= MAX_EVENTS:
             raise PayloadInvalid(f"more than {MAX_EVENTS} events in one delivery")
         else:

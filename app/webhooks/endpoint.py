@@ -15,7 +15,6 @@ from app.config.model import RegistryConfig, ServiceConfig
 from app.errors import ConfigurationError
 from app.jobs.intake import Intake
 from app.jobs.loopguard import drop_reason
-from app.jobs.push import PushEvent
 from app.webhooks.delivery import Delivery, Parser
 from app.webhooks.dialects.opening import open_parser
 from app.webhooks.fetch import Fetch
@@ -29,7 +28,7 @@ class Outcome:
 
     accepted: int = 0
     duplicates: int = 0
-    #: Reason (``app.webhooks.delivery.IGNORED``) -> how many.
+    #: Reason, a key of ``app.webhooks.delivery.IGNORED`` or a ``Drop`` -> how many.
     ignored: Mapping[str, int] | None = None
     answer: Mapping[str, str] | None = None
     confirm: str | None = None
@@ -54,12 +53,12 @@ class Endpoint:
         """
         self.proof.check(delivery, origin)
         parsed = self.parser(delivery)
-        ignored = Counter(parsed.ignored)
+        ignored: Counter[str] = Counter(parsed.ignored)
         events = []
         for event in parsed.events:
             reason = drop_reason(event, self.own_actor)
             if reason is None:
-                events.append(self._placed(event))
+                events.append(event.under(self.repository_prefix))
             else:
                 ignored[reason] += 1
         receipt = intake.accept(self.registry_id, self.dialect, events) if events else None
@@ -70,11 +69,6 @@ class Endpoint:
             answer=parsed.answer,
             confirm=parsed.confirm,
         )
-
-    def _placed(self, event: PushEvent) -> PushEvent:
-        if not self.repository_prefix:
-            return event
-        return event.model_copy(update={"repository": self.repository_prefix + event.repository})
 
 
 Endpoints = Mapping[str, Endpoint]

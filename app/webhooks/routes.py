@@ -21,7 +21,7 @@ from starlette.responses import JSONResponse, Response
 from app import errors
 from app.catalog.dialects import DIALECTS
 from app.jobs.intake import Intake
-from app.jobs.loopguard import GUARDS
+from app.jobs.reasons import Drop
 from app.observability import metrics
 from app.problems import render, status_of
 from app.webhooks.delivery import Delivery
@@ -101,7 +101,7 @@ class Receiver:
     def _take(self, endpoint: Endpoint, delivery: Delivery, origin: Origin) -> Outcome:
         outcome = endpoint.receive(delivery, origin, self._intake)
         for reason, count in (outcome.ignored or {}).items():
-            if reason in GUARDS:
+            if isinstance(reason, Drop):
                 metrics.LOOP_DROPS.labels(guard=reason).inc(count)
             metrics.WEBHOOK_IGNORED.labels(dialect=endpoint.dialect, reason=reason).inc(count)
         if outcome.confirm is not None:

@@ -119,7 +119,7 @@ def test_our_own_pushes_are_dropped(post: Callable[..., httpx.Response]) -> None
     artifact = push("artifact", artifactType="application/vnd.containerd.erofs.dmverity.v1")
     answer = post(envelope(own, referrer, artifact)).json()
     assert answer["accepted"] == 0
-    assert answer["ignored"] == {"own-actor": 1, "referrer-tag": 1, "artifact-type": 1}
+    assert answer["ignored"] == {"own-actor": 1, "derived-tag": 1, "artifact": 1}
 
 
 def test_unknown_endpoint_and_bad_body(post: Callable[..., httpx.Response]) -> None:

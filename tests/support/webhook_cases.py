@@ -174,13 +174,13 @@ def _gitea(action: str = "created", kind: str = "container", version: str = "1.4
     }
 
 
-def _acr(action: str = "push") -> dict[str, object]:
+def _acr(action: str = "push", media_type: str = OCI) -> dict[str, object]:
     return {
         "id": "cb8c3971-9adc",
         "timestamp": "2026-01-02T03:04:05.1Z",
         "action": action,
         "target": {
-            "mediaType": OCI,
+            "mediaType": media_type,
             "size": 524,
             "digest": DIGEST,
             "length": 524,
@@ -508,6 +508,7 @@ CASES: tuple[Case, ...] = (
     Case("push", "acr", _acr(), events=(APP,), facts={"delivery_id": "cb8c3971-9adc"}),
     Case("delete", "acr", _acr("delete"), ignored=("action",)),
     Case("chart", "acr", _acr("chart_push"), ignored=("action",)),
+    Case("blob", "acr", _acr(media_type="application/octet-stream"), ignored=("media-type",)),
     Case("ping", "acr", {"id": "1", "action": "ping"}, ignored=("event-type",)),
     Case("no target", "acr", {"id": "1", "action": "push"}, ignored=("malformed",)),
     Case(

@@ -102,8 +102,9 @@ def _load(config_file: Path | None) -> ServiceConfig:
 
 
 def _from_reference(config: ServiceConfig, text: str) -> dict[str, Any]:
-    from app.config.explain import decide
     from app.errors import ConfigurationError
+    from app.jobs.push import PushEvent
+    from app.jobs.triage import foretell
     from app.oci.reference import Reference
 
     try:
@@ -123,15 +124,15 @@ def _from_reference(config: ServiceConfig, text: str) -> dict[str, Any]:
         "tag": reference.tag,
         "digest": reference.digest,
     }
-    return place | decide(config, registry.id, reference.repository, reference.tag).wire()
+    event = PushEvent(repository=reference.repository, tag=reference.tag, digest=reference.digest)
+    return place | foretell(config, registry.id, event)
 
 
 def _from_event(
     config: ServiceConfig, registry_id: str | None, headers: tuple[str, ...], body: bytes
 ) -> list[dict[str, Any]]:
-    from app.config.explain import decide
     from app.errors import ConfigurationError
-    from app.jobs.loopguard import drop_reason
+    from app.jobs.triage import foretell
     from app.webhooks.delivery import IGNORED, Delivery
     from app.webhooks.dialects.opening import open_parser
 
@@ -150,15 +151,9 @@ def _from_event(
         for reason in parsed.ignored
     ]
     for event in parsed.events:
-        repository = registry.webhook.repository_prefix + event.repository
-        named = place | {"repository": repository, "tag": event.tag, "digest": event.digest}
-        reason = drop_reason(event, registry.actor)
-        if reason is None:
-            answers.append(named | decide(config, registry.id, repository, event.tag).wire())
-        else:
-            answers.append(
-                named | {"action": "ignore", "reason": reason, "because": IGNORED[reason]}
-            )
+        placed = event.under(registry.webhook.repository_prefix)
+        named = place | {"repository": placed.repository, "tag": event.tag, "digest": event.digest}
+        answers.append(named | foretell(config, registry.id, placed))
     return answers
 
 
@@ -169,12 +164,8 @@ def _show(answer: dict[str, Any]) -> None:
     for verdict in answer.get("verdicts", ()):
         mark = "matches" if verdict["matches"] else "no match"
         click.echo(f"  rule {verdict['rule']}: {mark}: {verdict['because']}")
-    if "reason" in answer:
+    if answer["action"] == "ignore":
         click.echo(f"  ignored ({answer['reason']}): {answer['because']}")
-    elif answer["rule"] is None:
-        click.echo("  no rule matches: nothing is converted")
-    elif answer["action"] == "ignore":
-        click.echo("  ignored by the rule")
     else:
         click.echo(
             f"  converted to {', '.join(answer['profiles'])}, signer {answer['signer'] or 'none'},"

@@ -10,6 +10,7 @@ import structlog
 
 from app.errors import BrokerUnavailable
 from app.jobs.pending import ClaimedEvent, EventOutcome
+from app.jobs.reasons import Outcome
 from app.observability import metrics, tracing
 from workers.engine.context import WorkerContext
 from workers.engine.expansion import Expansion
@@ -69,10 +70,8 @@ def _settle(
             )
             metrics.RETRIES.labels("event", failure.code).inc()
             return
-        dead = failure.retryable
-        outcome = EventOutcome(
-            outcome="dead" if dead else "failed", reason=failure.code, message=failure.message
-        )
+        ended = Outcome.DEAD if failure.retryable else Outcome.FAILED
+        outcome = EventOutcome(outcome=ended, reason=failure.code, message=failure.message)
     context.engine.events.settle([(event, outcome)])
     metrics.EVENTS.labels(event.record.registry, outcome.outcome).inc()
 
@@ -84,14 +83,15 @@ def _outcome(
     known: dict[str, EventOutcome],
 ) -> EventOutcome:
     record = event.record
-    decided = expansion.guard(record)
-    if decided is not None:
-        return decided
+    rule = expansion.triage(record)
+    if isinstance(rule, EventOutcome):
+        return rule
     # The same push told many times over is looked at once per batch: nothing newer is known of it.
     same = record.model_dump_json(exclude={"id": True, "received": True, "event": {"delivery_id"}})
     if same in known:
         return known[same]
     config = context.current().registry(record.registry)
-    outcome = expansion.expand(record, context.repository(config, record.event.repository))
+    repository = context.repository(config, record.event.repository)
+    outcome = expansion.expand(record, rule, repository)
     known[same] = outcome
     return outcome

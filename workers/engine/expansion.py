@@ -1,32 +1,24 @@
-"""From an accepted event to jobs: rule, digest, platform manifests; reads manifests only.
-
-The loop guard has layers, cheapest first: the robot's own pushes, fallback tags, what the dialect
-tells of the manifest, digests this service pushed, and at last the manifest itself.
-"""
+"""From an accepted event to jobs: rule, digest, platform manifests; reads manifests only."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
+from functools import partial
 
 from app.config.model import Rule, ServiceConfig
 from app.jobs.engine import JobEngine
 from app.jobs.intake import IntakeRecord
-from app.jobs.keys import key
+from app.jobs.loopguard import drop_by_manifest
 from app.jobs.pending import EventOutcome
+from app.jobs.reasons import Drop, Outcome
 from app.jobs.records import Job, JobKey
-from app.jobs.scripts import broker_errors
+from app.jobs.triage import triage
 from app.observability import metrics
 from app.oci.digest import Digest
-from app.oci.images import Found, Skipped, walk
+from app.oci.images import Found, Reason, Skipped, walk
 from app.registry.repository import Repository
-
-#: Tags of the referrers fallback and of other signing tools (registries.md section 6).
-_DERIVED_TAG = re.compile(r"sha(?:256|512)-[0-9a-f]{32,}(?:\.[A-Za-z0-9_.-]+)?\Z")
-#: How long a pushed digest is remembered, in seconds; its event comes within moments.
-_OWN_SECONDS = 3600
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +26,7 @@ class Tree:
     """What a root manifest holds; immutable, as its digest is."""
 
     images: tuple[tuple[Digest, str], ...]
-    skipped: dict[str, str]
+    skipped: dict[str, Reason]
 
 
 class Expansion:
@@ -44,45 +36,24 @@ class Expansion:
         self._engine = engine
         self._config = config
 
-    def guard(self, record: IntakeRecord) -> EventOutcome | None:
-        """Decide what can be decided without the registry; None: look at the manifest."""
-        event = record.event
-        config = self._config.registry(record.registry)
-        if config is None:
-            return EventOutcome(outcome="ignored", reason="unknown-registry")
-        dropped = None
-        if config.actor is not None and event.actor == config.actor:
-            dropped = "actor"
-        elif event.tag is not None and _DERIVED_TAG.match(event.tag):
-            dropped = "derived-tag"
-        elif event.has_subject:
-            dropped = "referrer"
-        elif event.digest is not None and self._own(record.registry, event.digest):
-            dropped = "own-push"
-        if dropped is not None:
-            metrics.LOOP_DROPS.labels(dropped).inc()
-            return EventOutcome(outcome="dropped", reason=dropped)
-        if event.artifact_type is not None:
-            return EventOutcome(outcome="skipped", reason="artifact")
-        rule = self.rule(record)
-        if rule is None:
-            return EventOutcome(outcome="ignored", reason="no-rule")
-        if rule.action == "ignore":
-            return EventOutcome(outcome="ignored", reason="rule", message=rule.name)
-        return None
+    def triage(self, record: IntakeRecord) -> Rule | EventOutcome:
+        """Return the rule that converts an event, or what becomes of it without its registry.
 
-    def rule(self, record: IntakeRecord) -> Rule | None:
-        """The rule that applies to an event."""
-        event = record.event
-        return self._config.match(record.registry, event.repository, event.tag)
+        Raises ``BrokerUnavailable``.
+        """
+        pushed = partial(self._engine.own_pushes.knows, record.registry)
+        found = triage(self._config, record.registry, record.event, pushed)
+        if isinstance(found, Rule):
+            return found
+        if isinstance(found.reason, Drop):
+            metrics.LOOP_DROPS.labels(found.reason).inc()
+        return EventOutcome(outcome=found.outcome, reason=found.reason, message=found.rule)
 
-    def expand(self, record: IntakeRecord, repository: Repository) -> EventOutcome:
-        """Resolve the event at once and submit a job per platform manifest.
+    def expand(self, record: IntakeRecord, rule: Rule, repository: Repository) -> EventOutcome:
+        """Resolve an event that a rule converts, and submit a job per platform manifest.
 
         ``repository`` is the event's, opened. Raises registry errors and ``SourceInvalid``.
         """
-        rule = self.rule(record)
-        assert rule is not None
         event = record.event
         digest = event.digest or repository.resolve(event.tag or "latest").digest
         tree = read_tree(repository, digest)
@@ -95,12 +66,13 @@ class Expansion:
             job = self._job(record, rule, digest, image, platform)
             jobs.append(self._engine.ledger.submit(job).job.id)
         if jobs:
-            return EventOutcome(outcome="jobs", jobs=tuple(jobs), skipped=skipped)
+            return EventOutcome(outcome=Outcome.JOBS, jobs=tuple(jobs), skipped=skipped)
+        drop = drop_by_manifest(skipped.values())
+        if drop is not None:
+            metrics.LOOP_DROPS.labels(drop).inc()
+            return EventOutcome(outcome=Outcome.DROPPED, reason=drop, skipped=skipped)
         reason = next(iter(skipped.values()), "no-image")
-        if reason == "referrer":
-            metrics.LOOP_DROPS.labels("manifest").inc()
-            return EventOutcome(outcome="dropped", reason=reason, skipped=skipped)
-        return EventOutcome(outcome="skipped", reason=reason, skipped=skipped)
+        return EventOutcome(outcome=Outcome.SKIPPED, reason=reason, skipped=skipped)
 
     def _job(
         self, record: IntakeRecord, rule: Rule, root: Digest, image: Digest, platform: str
@@ -139,23 +111,12 @@ class Expansion:
             traceparent=record.traceparent,
         )
 
-    def _own(self, registry: str, digest: Digest) -> bool:
-        with broker_errors("checking for own pushes"):
-            return bool(self._engine.redis.exists(key("own", registry, digest)))
-
-
-def remember_own(engine: JobEngine, registry: str, digests: Sequence[Digest]) -> None:
-    """Note digests before they are pushed, so that their events are dropped early."""
-    with broker_errors("noting own pushes"):
-        for digest in digests:
-            engine.redis.set(key("own", registry, digest), 1, ex=_OWN_SECONDS)
-
 
 def read_tree(repository: Repository, digest: Digest) -> Tree:
     """Read everything below a manifest. Raises registry errors and ``SourceInvalid``."""
     root = repository.fetch_manifest(digest)
     images: list[tuple[Digest, str]] = []
-    skipped: dict[str, str] = {}
+    skipped: dict[str, Reason] = {}
     for one in walk(root, repository.fetch_manifest):
         if isinstance(one, Found):
             images.append((one.manifest.digest, str(one.platform) if one.platform else ""))

@@ -26,7 +26,6 @@ from app.oci.images import ImagePlan
 from app.registry.protocols import Registry
 from workers.artifacts.compose import Bundle
 from workers.engine.context import InForce, WorkerContext
-from workers.engine.expansion import remember_own
 from workers.engine.failures import failure_of
 from workers.engine.layers import LayerFailed, Layers
 from workers.engine.pulse import Pulse
@@ -159,8 +158,8 @@ class _Run:
                 for layer in plan.layers
             ]
             bundles = image.compose_all(plan, self._profiles, materialized)
-        remember_own(
-            self._context.engine, job.registry, [bundle.manifest.digest for bundle in bundles]
+        self._context.engine.own_pushes.remember(
+            job.registry, [bundle.manifest.digest for bundle in bundles]
         )
         self._pulse.report("attaching")
         self._pulse.check()

@@ -14,7 +14,7 @@ from app.config.model import Defaults
 from app.errors import NotConvertible
 from app.jobs.records import BuiltFacts
 from app.oci.digest import DiffID, Digest
-from app.oci.images import ImagePlan, PlannedLayer, plan_image
+from app.oci.images import ImagePlan, PlannedLayer, classify, plan_image
 from app.oci.manifest import (
     MAX_CONFIG_BYTES,
     Manifest,
@@ -48,8 +48,11 @@ def read_plan(source: Fetcher, repository: str, digest: Digest) -> ImagePlan:
 def plan_of(source: Fetcher, repository: str, raw: RawManifest) -> ImagePlan:
     """Plan an image whose manifest was read already."""
     parsed = parse_manifest(raw)
-    if not isinstance(parsed, Manifest) or not parsed.is_image:
-        raise NotConvertible("not-an-image", f"manifest {raw.digest} is no image")
+    if not isinstance(parsed, Manifest):
+        raise NotConvertible("not-an-image", f"manifest {raw.digest} is an index")
+    refused = classify(parsed)
+    if refused is not None:
+        raise NotConvertible(refused[0], f"manifest {raw.digest}: {refused[1]}")
     data = source.read_blob(repository, parsed.config, max_bytes=MAX_CONFIG_BYTES)
     return plan_image(raw, parse_image_config(data))
 

@@ -18,8 +18,8 @@ import structlog
 from app.config.model import RegistryConfig, Rule, ServiceConfig
 from app.errors import ConfigurationError, NotFound, RegistryError, SourceInvalid
 from app.jobs.intake import Intake, IntakeOptions
-from app.jobs.loopguard import drop_reason
 from app.jobs.push import PushEvent
+from app.jobs.triage import triage
 from app.observability import metrics
 from app.oci.digest import Digest
 from app.oci.images import Found, layer_refused, walk
@@ -190,9 +190,9 @@ class Sweep:
         progress: Progress,
         seen: set[tuple[str, Digest, str]],
     ) -> dict[str, int]:
-        rule = self.config.match(self.registry.id, repository.name, tag)
         event = PushEvent(repository=repository.name, tag=tag)
-        if rule is None or rule.action == "ignore" or drop_reason(event, None) is not None:
+        rule = triage(self.config, self.registry.id, event)
+        if not isinstance(rule, Rule):
             return {"ignored": 1}
         counts = {"tags": 1}
         try:

@@ -43,6 +43,18 @@ def test_a_reference(config: str) -> None:
     answer = json.loads(done.output)
     assert answer["rule"] is None
     assert answer["verdicts"][0]["because"] == "tag dev matches none of 1.*"
+    assert answer["reason"] == "no-rule"
+
+
+@pytest.mark.parametrize(
+    ("tag", "reason"), [("dev", "no-rule"), ("sha256-" + "a" * 64 + ".sig", "derived-tag")]
+)
+def test_a_reference_that_is_not_converted_says_the_services_reason(
+    config: str, tag: str, reason: str
+) -> None:
+    done = run("test", f"registry.example/team/app:{tag}", "--config", config)
+    assert done.exit_code == 1
+    assert f"ignored ({reason})" in done.output
 
 
 def test_an_event_from_a_file_and_from_standard_input(config: str, tmp_path: Path) -> None:
