@@ -14,7 +14,7 @@ from kombu.entity import Queue
 
 from app.jobs.connection import connect
 from app.jobs.messages import SweepRegistries
-from app.jobs.queue import INTAKE_QUEUE, MAINTENANCE_QUEUE, QUEUES, CeleryJobQueue
+from app.jobs.queue import MAINTENANCE_QUEUE, QUEUES, CeleryJobQueue
 from app.jobs.timing import EngineTiming
 from app.settings import Settings
 from workers import tasks, telemetry
@@ -50,7 +50,7 @@ def create_worker(settings: Settings) -> Celery:
         task_default_queue=MAINTENANCE_QUEUE,
         task_queues=[
             Queue(name)  # type: ignore[no-untyped-call]
-            for name in (INTAKE_QUEUE, *QUEUES.values(), MAINTENANCE_QUEUE)
+            for name in QUEUES
         ],
         # A killed worker's message comes back at once rather than never. What it worked on comes
         # back by its lease, with our own attempt counter, so a message that kills every worker

@@ -7,7 +7,7 @@ from typing import Any
 
 from celery import Celery
 
-from app.jobs.messages import DrainIntake, Reap, RunNext, SweepRegistries, VerifyImage
+from app.jobs.messages import DrainIntake, Lane, Reap, RunNext, SweepRegistries, VerifyImage
 from workers.engine.context import WorkerContext
 from workers.engine.draining import drain
 from workers.engine.image_job import run_image
@@ -24,7 +24,7 @@ def run_next(context: WorkerContext, message: RunNext) -> bool:
     if lease is None:
         return False
     try:
-        if message.lane == "image":
+        if message.lane is Lane.IMAGE:
             run_image(context, lease)
         else:
             run_layer(context, lease)

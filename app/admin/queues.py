@@ -15,7 +15,6 @@ from app.admin.schemas import AuditPage, DeadEvents, JobList, QueuesView, QueueV
 from app.admin.services import AdminServices
 from app.jobs.messages import Lane
 from app.jobs.records import Job
-from app.jobs.schedule import LANES
 from app.jobs.state import JobState
 from app.problems import Problem
 
@@ -165,7 +164,7 @@ def queues_view(services: AdminServices) -> QueuesView:
                 paused=lane in lanes,
                 by_registry=dict(by_registry[lane]),
             )
-            for lane in LANES
+            for lane in Lane
         ),
         paused_registries=tuple(sorted(registries)),
         events_pending=services.engine.events.due(),

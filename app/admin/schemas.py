@@ -7,10 +7,11 @@ from typing import Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from app.catalog.profiles import PROFILES
+from app.catalog.vocabulary import Priority, Reprocessed
 from app.config.choice import ProfileChoice
 from app.jobs.audit import AuditEntry
 from app.jobs.batches import Batch
-from app.jobs.intake import IntakeRecord, Priority
+from app.jobs.intake import IntakeRecord
 from app.jobs.pending import EventOutcome
 from app.jobs.records import Job, LayerBuild
 from app.jobs.requests import VerificationRequest
@@ -70,7 +71,7 @@ class Reprocess(Body):
 
     registry: str | None = Field(default=None, max_length=63)
     repository: str = Field(default="*", max_length=255, examples=["team/*"])
-    only: Literal["all", "failed", "stale", "missing"] = "all"
+    only: Reprocessed = "all"
     builder_below: str | None = Field(default=None, pattern=r"^\d{1,4}(\.\d{1,4}){0,3}$")
     since: float | None = Field(default=None, ge=0, le=1e11)
     profiles: tuple[ProfileChoice, ...] = Field(default=(), max_length=len(PROFILES))

@@ -15,6 +15,7 @@ from pydantic import Field, model_validator
 
 from app.catalog.builders import DEFAULT_BUILDER
 from app.catalog.profiles import DEFAULT_PROFILE
+from app.catalog.vocabulary import Priority, VerifyDepth
 from app.config.admin import AdminConfig as AdminConfig
 from app.config.admin import AdminOidcConfig as AdminOidcConfig
 from app.config.admin import AdminToken as AdminToken
@@ -96,7 +97,7 @@ class Rule(ConfigModel):
     """Formats to publish; those of the defaults when empty."""
     signer: str | None = None
     """Key that signs; that of the defaults when absent."""
-    priority: Literal["high", "normal", "low"] = "normal"
+    priority: Priority = "normal"
     """Order among waiting pushes."""
 
     def matches_push(self, registry: str, repository: str, tag: str | None) -> bool:
@@ -132,10 +133,6 @@ class Defaults(ConfigModel):
     """Profile -> suffix of a tag `sha256-<hex>.<suffix>` that is set beside the referrer."""
 
 
-#: How much of a bundle is verified: what it refers to, or also what a rebuild of its layers gives.
-VerifyDepth = Literal["shallow", "deep"]
-
-
 class SweepConfig(ConfigModel):
     """The scheduled sweep, which finds what lost events left behind."""
 
@@ -143,7 +140,7 @@ class SweepConfig(ConfigModel):
     """Sweep by the clock; `verilayer sweep` works either way."""
     interval_hours: float = Field(default=24.0, gt=0)
     """Hours from the start of one sweep of a registry to the start of the next."""
-    verify: Literal["off", "shallow", "deep"] = "shallow"
+    verify: Literal["off", VerifyDepth] = "shallow"
     """How images found complete are verified: `shallow` reads index, tree and signatures as
     `verilayer verify` does, `deep` also builds the layers anew. What fails is converted again."""
     verify_every: int = Field(default=30, ge=1)

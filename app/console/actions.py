@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import cast
 
 from app.admin.authorization import Role
 from app.admin.batches import batch_or_404
@@ -13,7 +12,6 @@ from app.admin.queues import dead_or_409
 from app.admin.services import AdminServices
 from app.console.gate import Visit
 from app.jobs.messages import Lane
-from app.jobs.schedule import LANES
 from app.problems import Problem
 
 Change = Callable[[AdminServices, str], object]
@@ -31,9 +29,10 @@ class Action:
 
 
 def _lane(_services: AdminServices, name: str) -> Lane:
-    if name not in LANES:
-        raise Problem(404, "queue-unknown", f"no queue {name!r}")
-    return name
+    try:
+        return Lane(name)
+    except ValueError:
+        raise Problem(404, "queue-unknown", f"no queue {name!r}") from None
 
 
 def _retry(services: AdminServices, job_id: str) -> None:
@@ -42,7 +41,7 @@ def _retry(services: AdminServices, job_id: str) -> None:
 
 
 def _resume_lane(services: AdminServices, lane: str) -> None:
-    services.engine.schedule.resume_lane(cast(Lane, lane))
+    services.engine.schedule.resume_lane(Lane(lane))
     services.engine.wake_all(recount=True)
 
 
@@ -76,7 +75,7 @@ ACTIONS: Mapping[tuple[str, str], Action] = {
     ),
     ("queues", "pause"): Action(
         "queue.pause", Role.operate, _lane,
-        lambda s, one: s.engine.schedule.pause_lane(cast(Lane, one)),
+        lambda s, one: s.engine.schedule.pause_lane(Lane(one)),
         "The queue is paused; what runs goes on.",
     ),
     ("queues", "resume"): Action(

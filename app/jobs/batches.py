@@ -20,7 +20,7 @@ from app.jobs.keys import key
 from app.jobs.listing import page_of
 from app.jobs.push import PushEvent
 from app.jobs.scripts import broker_errors
-from app.jobs.state import JobState
+from app.jobs.state import UNFINISHED, JobState
 from app.oci.digest import Digest
 
 if TYPE_CHECKING:
@@ -175,7 +175,7 @@ class Batches:
             return
         if progress.batch.state != "running":
             return
-        open_ = sum(progress.jobs.get(state, 0) for state in ("queued", "running"))
+        open_ = sum(progress.jobs.get(state, 0) for state in UNFINISHED)
         if not progress.waiting and not progress.resolving and not open_:
             self._set(batch_id, "done", {"running"})
             return

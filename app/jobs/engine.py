@@ -11,11 +11,12 @@ from redis import Redis
 
 from app.jobs.builds import LayerBuilds
 from app.jobs.ledger import Ledger
+from app.jobs.messages import Lane
 from app.jobs.ownpushes import OwnPushes
 from app.jobs.pending import PendingEvents
 from app.jobs.queue import JobQueue
 from app.jobs.records import Job
-from app.jobs.schedule import LANES, Schedule
+from app.jobs.schedule import Schedule
 from app.jobs.scripts import Scripts
 from app.jobs.state import JobState
 from app.jobs.timing import EngineTiming
@@ -59,7 +60,7 @@ class JobEngine:
 
     def wake_all(self, *, recount: bool = False) -> None:
         """Send the wake-ups that lanes lack, after submissions and resumes."""
-        for lane in LANES:
+        for lane in Lane:
             self.schedule.wake(self.queue, lane, recount=recount)
 
     def cancel(self, job_id: str) -> Job:

@@ -10,12 +10,13 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Protocol
 
 import structlog
 from pydantic import BaseModel, ConfigDict
 from redis import Redis
 
+from app.catalog.vocabulary import Priority, Source
 from app.errors import BrokerUnavailable
 from app.jobs.push import PushEvent
 from app.jobs.scripts import Scripts
@@ -26,9 +27,6 @@ from app.observability import tracing
 REPLAY_SECONDS = 24 * 3600
 #: A signal older than this is taken for lost and sent again, in seconds.
 SIGNAL_SECONDS = 5
-
-Source = Literal["push", "manual", "sweep"]
-Priority = Literal["high", "normal", "low"]
 
 log = structlog.get_logger(__name__)
 

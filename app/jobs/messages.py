@@ -7,11 +7,27 @@ therefore harmless.
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal
+from enum import StrEnum
+from typing import ClassVar, Literal, Self
 
 from pydantic import BaseModel, ConfigDict
 
-Lane = Literal["image", "layer", "layer-large"]
+
+class Lane(StrEnum):
+    """Work that waits for its own kind only, and the Celery queue that wakes workers for it."""
+
+    queue: str
+
+    def __new__(cls, name: str, queue: str = "") -> Self:
+        """Make a member that is its name."""
+        lane = str.__new__(cls, name)
+        lane._value_, lane.queue = name, queue
+        return lane
+
+    IMAGE = "image", "images"
+    LAYER = "layer", "layers"
+    #: Big layers have a lane of their own so that small ones do not wait for them.
+    LAYER_LARGE = "layer-large", "layers-large"
 
 
 class _Message(BaseModel):

@@ -12,14 +12,10 @@ from redis.exceptions import RedisError
 from app.errors import BrokerUnavailable
 from app.jobs.messages import DrainIntake, Lane, Reap, RunNext, VerifyImage
 
-#: Celery queue of each lane; big layers have their own so that small ones do not wait for them.
-QUEUES: dict[str, str] = {
-    "image": "images",
-    "layer": "layers",
-    "layer-large": "layers-large",
-}
 INTAKE_QUEUE = "intake"
 MAINTENANCE_QUEUE = "maintenance"
+#: Every Celery queue: each has to have a worker.
+QUEUES = (INTAKE_QUEUE, *(lane.queue for lane in Lane), MAINTENANCE_QUEUE)
 
 
 class JobQueue(Protocol):
@@ -66,7 +62,7 @@ class CeleryJobQueue:
     def run_next(self, lane: Lane, count: int = 1) -> None:
         """See ``JobQueue``."""
         for _ in range(count):
-            self._send(RunNext.task_name, RunNext(lane=lane), QUEUES[lane])
+            self._send(RunNext.task_name, RunNext(lane=lane), lane.queue)
 
     def verify(self, verification: str) -> None:
         """Ask a worker to answer a verification. Raises ``BrokerUnavailable``."""
@@ -78,7 +74,7 @@ class CeleryJobQueue:
         try:
             with self._celery.connection_for_write() as connection, connection.channel() as channel:
                 try:
-                    declared = channel.queue_declare(queue=QUEUES[lane], passive=True)
+                    declared = channel.queue_declare(queue=lane.queue, passive=True)
                 except connection.channel_errors:
                     # The broker has never seen the queue: nothing waits in it.
                     return 0

@@ -6,7 +6,8 @@ from collections import defaultdict
 from collections.abc import Iterator
 
 from app.jobs.engine import JobEngine
-from app.jobs.queue import INTAKE_QUEUE, QUEUES
+from app.jobs.messages import Lane
+from app.jobs.queue import INTAKE_QUEUE
 from app.jobs.state import JobState
 from app.observability.exposition import Reading
 
@@ -33,7 +34,7 @@ def _lanes(engine: JobEngine) -> Iterator[Reading]:
     running: dict[str, int] = defaultdict(int)
     for unit in engine.schedule.running():
         running[unit.split(" ", 1)[0]] += 1
-    for lane, queue in QUEUES.items():
-        yield Reading("verilayer_queue_depth", waiting[lane], {"queue": queue})
-        yield Reading("verilayer_queue_running", running[lane], {"queue": queue})
-        yield Reading("verilayer_queue_oldest_age_seconds", oldest[lane], {"queue": queue})
+    for lane in Lane:
+        yield Reading("verilayer_queue_depth", waiting[lane], {"queue": lane.queue})
+        yield Reading("verilayer_queue_running", running[lane], {"queue": lane.queue})
+        yield Reading("verilayer_queue_oldest_age_seconds", oldest[lane], {"queue": lane.queue})

@@ -7,12 +7,11 @@ revision written by compare-and-swap. Times are seconds since the epoch, sizes b
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
 from typing import Literal, Self
 
 from pydantic import BaseModel, ConfigDict
 
-from app.jobs.intake import Priority, Source
+from app.catalog.vocabulary import PRIORITIES, SOURCES, Priority, Source
 from app.jobs.messages import Lane
 from app.jobs.state import FINISHED, JobState, Step, next_state
 from app.oci.digest import DiffID, Digest
@@ -20,15 +19,10 @@ from app.oci.digest import DiffID, Digest
 #: Entries of history that a record keeps; older ones are dropped, the first is kept.
 HISTORY = 24
 
-_SOURCES: Sequence[Source] = ("push", "manual", "sweep")
-_PRIORITIES: Sequence[Priority] = ("high", "normal", "low")
-#: 0 runs first: push before manual before sweep, within each high before normal before low.
-LEVELS = len(_SOURCES) * len(_PRIORITIES)
-
 
 def level(source: Source, priority: Priority) -> int:
-    """Rank of a unit in its lane's queue, 0 first."""
-    return _SOURCES.index(source) * len(_PRIORITIES) + _PRIORITIES.index(priority)
+    """Rank of a unit in its lane's queue: 0 runs first, ``RANKS`` - 1 last."""
+    return SOURCES.index(source) * len(PRIORITIES) + PRIORITIES.index(priority)
 
 
 class _Record(BaseModel):
@@ -159,7 +153,7 @@ class Job(WorkRecord):
     def unit(self) -> str:
         """How the schedule names it; see ``app.jobs.schedule``."""
         return unit_name(
-            "image", level(self.source, self.priority), self.registry, self.repository, self.id
+            Lane.IMAGE, level(self.source, self.priority), self.registry, self.repository, self.id
         )
 
     @property
@@ -202,7 +196,7 @@ class LayerBuild(WorkRecord):
     media_type: str
     builder_version: str
     padding: int
-    lane: Lane = "layer"
+    lane: Lane = Lane.LAYER
     facts: BuiltFacts | None = None
 
     @property

@@ -14,7 +14,7 @@ import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import IntEnum
-from typing import Any, cast, get_args
+from typing import Any, cast
 
 from redis import Redis
 
@@ -25,7 +25,6 @@ from app.jobs.queue import JobQueue
 from app.jobs.scripts import Scripts, broker_errors
 from app.jobs.timing import EngineTiming
 
-LANES: tuple[Lane, ...] = get_args(Lane)
 #: Wake-ups of a lane on the broker at once; each finished unit sends the next.
 MAX_TICKETS = 256
 
@@ -141,7 +140,7 @@ class Schedule:
         now = self._now()
         return [
             QueueDepth(lane, int(rank), registry, int(waiting), max(0.0, now - float(oldest)))
-            for lane, rank, registry, waiting, oldest in self._scripts.run("depths")
+            for lane, rank, registry, waiting, oldest in self._scripts.run("depths", *Lane)
         ]
 
     def pause(self, registry: str) -> bool:

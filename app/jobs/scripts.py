@@ -16,6 +16,7 @@ from redis import Redis
 from redis.commands.core import Script
 from redis.exceptions import RedisError
 
+from app.catalog.vocabulary import RANKS
 from app.errors import BrokerUnavailable
 from app.jobs.keys import PREFIX
 
@@ -42,7 +43,8 @@ class Scripts:
 
     @cached_property
     def _prelude(self) -> str:
-        return files("app.jobs").joinpath("lua/prelude.lua").read_text()
+        text = files("app.jobs").joinpath("lua/prelude.lua").read_text()
+        return f"local LAST_RANK = {RANKS - 1}\n" + text
 
     def run(self, name: str, *arguments: Argument) -> Any:
         """Run ``lua/NAME.lua``; raises ``BrokerUnavailable``."""

@@ -8,9 +8,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
-from typing import Literal
 
 from app.catalog.builders import release_order
+from app.catalog.vocabulary import Selection
 from app.jobs.batches import BatchItem
 from app.jobs.ledger import Ledger
 from app.jobs.records import Job
@@ -26,7 +26,7 @@ class Selector:
     registry: str | None = None
     repository: str = "*"
     #: ``failed``: failed or dead; ``stale``: built by an older builder than ``builder_below``.
-    only: Literal["all", "failed", "stale"] = "all"
+    only: Selection = "all"
     builder_below: str | None = None
     #: Last changed at or after, seconds since the epoch.
     since: float | None = None

@@ -62,6 +62,12 @@ FINISHED = frozenset(
     }
 )
 
+#: Nobody has said yet how these end.
+UNFINISHED = frozenset(JobState) - FINISHED
+
+#: Nothing is wrong: there is a bundle, or there is not to be one.
+WELL = frozenset({JobState.SUCCEEDED, JobState.SKIPPED})
+
 _S = JobState
 
 TRANSITIONS: Mapping[tuple[JobState, Step], JobState] = {

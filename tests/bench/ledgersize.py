@@ -90,7 +90,7 @@ def _life(engine: JobEngine, number: int) -> None:
     ]
     timings = {"plan": 0.1234, "layers": 1.2345, "sign": 0.0123, "attach": 0.2345}
     for last in (False, True):
-        lease = engine.schedule.claim("image", {"*": (8, 8)})
+        lease = engine.schedule.claim(Lane.IMAGE, {"*": (8, 8)})
         assert lease is not None
         engine.ledger.begin(lease)
         if not last:

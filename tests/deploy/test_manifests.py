@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -186,15 +187,29 @@ def test_secrets_are_files_and_the_signing_key_is_in_workers_only() -> None:
         assert ("signing" in mounted) == (name.endswith(("worker", "sweeper"))), name
 
 
-def test_every_queue_has_a_worker_and_every_worker_a_queue_that_exists() -> None:
-    served: list[str] = []
-    for _, pod in pods(production()):
-        arguments = pod["containers"][0].get("args", [])
-        if "-Q" in arguments:
-            served += arguments[arguments.index("-Q") + 1].split(",")
-    assert sorted(served) == sorted(
-        [*queue.QUEUES.values(), queue.INTAKE_QUEUE, queue.MAINTENANCE_QUEUE]
-    )
+def queues(documents: list[Document]) -> dict[str, str]:
+    """What each worker serves, by name, as its command line says."""
+    return {
+        name: arguments[arguments.index("-Q") + 1]
+        for name, pod in pods(documents)
+        if "-Q" in (arguments := pod["containers"][0].get("args", []))
+    }
+
+
+@pytest.mark.parametrize("overlay", OVERLAYS)
+def test_every_queue_has_a_worker_and_every_worker_a_queue_that_exists(overlay: str) -> None:
+    documents = kustomize(overlay)
+    served = queues(documents)
+    assert sorted(",".join(served.values()).split(",")) == sorted(queue.QUEUES)
+    page = (ROOT / "docs" / "operations.md").read_text()
+    for names in served.values():
+        assert f"`{names}`" in page
+    scalers = [d for d in documents if d["kind"] == "ScaledObject"]
+    assert bool(scalers) == (overlay == "production")
+    for scaler in scalers:
+        (trigger,) = scaler["spec"]["triggers"]
+        watched = set(re.findall(r'queue=~"([^"]+)"', trigger["metadata"]["query"]))
+        assert watched == {served[scaler["metadata"]["name"]].replace(",", "|")}
 
 
 def test_the_spool_fits_its_volume_and_the_volume_its_limit() -> None:

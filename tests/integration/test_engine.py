@@ -6,8 +6,9 @@ from collections.abc import Iterator
 
 import pytest
 
+from app.catalog.vocabulary import Source
 from app.errors import Cancelled
-from app.jobs.intake import Source
+from app.jobs.messages import Lane
 from app.jobs.schedule import Beat
 from app.jobs.state import JobState
 from app.jobs.store import LeaseLost
@@ -40,8 +41,8 @@ def test_one_job_per_key_however_often_it_is_asked_for(rig: Rig) -> None:
     assert rig.submit(asked) == "coalesced"
     rig.clock.at += 1
     assert rig.submit(rig.job()) == "requeued"
-    assert rig.engine.schedule.claim("image", CAPS) is not None
-    assert rig.engine.schedule.claim("image", CAPS) is None
+    assert rig.engine.schedule.claim(Lane.IMAGE, CAPS) is not None
+    assert rig.engine.schedule.claim(Lane.IMAGE, CAPS) is None
 
 
 def test_force_runs_a_finished_job_again(rig: Rig) -> None:
@@ -65,7 +66,7 @@ def test_a_push_promotes_a_swept_job_that_waits(rig: Rig) -> None:
     rig.submit(rig.job(1, source="push"))
     assert rig.claim().record_id == rig.job(1).id
     assert rig.claim().record_id == rig.job(2).id
-    assert rig.engine.schedule.claim("image", CAPS) is None
+    assert rig.engine.schedule.claim(Lane.IMAGE, CAPS) is None
 
 
 def test_caps_per_registry_and_per_repository(rig: Rig) -> None:
@@ -74,16 +75,16 @@ def test_caps_per_registry_and_per_repository(rig: Rig) -> None:
     for number in range(4, 8):
         rig.submit(rig.job(number, repository="a/two"))
     caps = {"*": (3, 2)}
-    held = [rig.engine.schedule.claim("image", caps) for _ in range(3)]
+    held = [rig.engine.schedule.claim(Lane.IMAGE, caps) for _ in range(3)]
     assert all(held)
     repositories = [lease.unit.split(" ")[3] for lease in held if lease]
     assert sorted(repositories) == ["a/one", "a/one", "a/two"]
-    assert rig.engine.schedule.claim("image", caps) is None
+    assert rig.engine.schedule.claim(Lane.IMAGE, caps) is None
     first = held[0]
     assert first is not None
     rig.engine.ledger.begin(first)
     rig.engine.ledger.succeed(first, [], [], {})
-    assert rig.engine.schedule.claim("image", caps) is not None
+    assert rig.engine.schedule.claim(Lane.IMAGE, caps) is not None
 
 
 def test_registries_take_turns(rig: Rig) -> None:
@@ -97,13 +98,13 @@ def test_registries_take_turns(rig: Rig) -> None:
 def test_a_paused_registry_or_lane_admits_nothing(rig: Rig) -> None:
     rig.submit(rig.job())
     assert rig.engine.schedule.pause("main")
-    assert rig.engine.schedule.claim("image", CAPS) is None
+    assert rig.engine.schedule.claim(Lane.IMAGE, CAPS) is None
     assert rig.engine.schedule.resume("main")
-    rig.engine.schedule.pause_lane("image")
-    assert rig.engine.schedule.claim("image", CAPS) is None
+    rig.engine.schedule.pause_lane(Lane.IMAGE)
+    assert rig.engine.schedule.claim(Lane.IMAGE, CAPS) is None
     assert rig.engine.schedule.paused() == (frozenset(), frozenset({"image"}))
-    rig.engine.schedule.resume_lane("image")
-    assert rig.engine.schedule.claim("image", CAPS) is not None
+    rig.engine.schedule.resume_lane(Lane.IMAGE)
+    assert rig.engine.schedule.claim(Lane.IMAGE, CAPS) is not None
 
 
 def test_a_retryable_failure_backs_off_then_ends_as_a_dead_letter(rig: Rig) -> None:
@@ -116,7 +117,7 @@ def test_a_retryable_failure_backs_off_then_ends_as_a_dead_letter(rig: Rig) -> N
         assert job.state is JobState.FAILED
         assert not job.finished
         assert job.due is not None
-        assert rig.engine.schedule.claim("image", CAPS) is None
+        assert rig.engine.schedule.claim(Lane.IMAGE, CAPS) is None
         rig.clock.at = job.due
     lease = rig.claim()
     rig.engine.ledger.begin(lease)
@@ -139,7 +140,7 @@ def test_a_permanent_failure_is_not_tried_again(rig: Rig) -> None:
     assert job.finished
     assert job.state is JobState.FAILED
     rig.clock.at += 10_000
-    assert rig.engine.schedule.claim("image", CAPS) is None
+    assert rig.engine.schedule.claim(Lane.IMAGE, CAPS) is None
 
 
 def test_a_dead_letter_can_be_dropped(rig: Rig) -> None:
@@ -190,8 +191,8 @@ def test_a_parked_job_wakes_with_its_last_layer(rig: Rig) -> None:
     job = rig.engine.ledger.park(lease, [layer_of(build) for build in builds])
     assert (job.state, job.phase) == (JobState.RUNNING, "layers")
     for _ in builds:
-        assert rig.engine.schedule.claim("image", CAPS) is None
-        layer = rig.claim("layer")
+        assert rig.engine.schedule.claim(Lane.IMAGE, CAPS) is None
+        layer = rig.claim(Lane.LAYER)
         rig.engine.builds.begin(layer)
         rig.engine.builds.succeed(layer, FACTS, {"total": 1.0})
     again = rig.claim()
@@ -206,7 +207,7 @@ def test_a_failed_layer_wakes_its_jobs_too(rig: Rig) -> None:
     build = rig.build()
     rig.engine.builds.request(build)
     rig.engine.ledger.park(lease, [layer_of(build)])
-    layer = rig.claim("layer")
+    layer = rig.claim(Lane.LAYER)
     rig.engine.builds.begin(layer)
     rig.engine.builds.fail(layer, PERMANENT)
     rig.claim()
@@ -219,7 +220,7 @@ def test_parking_on_layers_that_finished_meanwhile_does_not_hang(rig: Rig) -> No
     lease = rig.running()
     build = rig.build()
     rig.engine.builds.request(build)
-    layer = rig.claim("layer")
+    layer = rig.claim(Lane.LAYER)
     rig.engine.builds.begin(layer)
     rig.engine.builds.succeed(layer, FACTS, {})
     rig.engine.ledger.park(lease, [layer_of(build)])
@@ -229,9 +230,9 @@ def test_parking_on_layers_that_finished_meanwhile_does_not_hang(rig: Rig) -> No
 def test_a_vanished_queue_entry_is_found(rig: Rig) -> None:
     rig.submit(rig.job())
     rig.engine.redis.delete(f"{{verilayer}}:ready:image:{rig.job().unit.split()[1]}:main")
-    assert rig.engine.schedule.claim("image", CAPS) is None
+    assert rig.engine.schedule.claim(Lane.IMAGE, CAPS) is None
     rig.round()
-    assert rig.engine.schedule.claim("image", CAPS) is None, "not before it is old enough"
+    assert rig.engine.schedule.claim(Lane.IMAGE, CAPS) is None, "not before it is old enough"
     rig.clock.at += rig.engine.timing.orphan + 1
     rig.round()
     assert rig.claim().record_id == rig.job().id
@@ -251,7 +252,7 @@ def test_a_parked_job_whose_layers_vanished_is_found(rig: Rig) -> None:
 def test_cancelling(rig: Rig) -> None:
     rig.submit(rig.job(1))
     assert rig.engine.cancel(rig.job(1).id).state is JobState.CANCELLED
-    assert rig.engine.schedule.claim("image", CAPS) is None
+    assert rig.engine.schedule.claim(Lane.IMAGE, CAPS) is None
     lease = rig.running(2)
     assert rig.engine.cancel(lease.record_id).state is JobState.RUNNING
     with Pulse(rig.engine.schedule, lease, rig.engine.timing) as pulse:
@@ -276,8 +277,8 @@ def test_cancelling_stops_layers_that_nobody_else_waits_for(rig: Rig) -> None:
     left = rig.engine.builds.get(own.id)
     assert left is not None
     assert left.state is JobState.CANCELLED
-    assert rig.claim("layer").record_id == shared.id
-    assert rig.engine.schedule.claim("layer", CAPS) is None
+    assert rig.claim(Lane.LAYER).record_id == shared.id
+    assert rig.engine.schedule.claim(Lane.LAYER, CAPS) is None
     # Somebody may want it again at once: it has not failed.
     assert rig.engine.builds.request(own)[1] == "pending"
 

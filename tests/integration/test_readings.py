@@ -61,7 +61,7 @@ def test_the_exposition_follows_the_ledger(server: RedisServer) -> None:
         job = wanted(number, clock[0])
         engine.ledger.submit(job.model_copy(update={"id": job.key.id}))
         clock[0] += 10
-    assert engine.schedule.claim("image", {"*": (8, 4)}) is not None
+    assert engine.schedule.claim(Lane.IMAGE, {"*": (8, 4)}) is not None
     text = exposition.render(registry).decode()
     assert 'verilayer_jobs{state="queued"} 3.0' in text  # until the claimant begins
     assert 'verilayer_queue_depth{queue="images"} 2.0' in text

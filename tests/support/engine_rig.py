@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from app.catalog.vocabulary import Source
 from app.jobs.connection import connect
 from app.jobs.engine import JobEngine
-from app.jobs.intake import Source
 from app.jobs.messages import Lane
 from app.jobs.records import (
     BuiltFacts,
@@ -96,7 +96,7 @@ class Rig:
     def submit(self, job: Job) -> str:
         return self.engine.ledger.submit(job).outcome
 
-    def claim(self, lane: Lane = "image") -> Lease:
+    def claim(self, lane: Lane = Lane.IMAGE) -> Lease:
         lease = self.engine.schedule.claim(lane, CAPS)
         assert lease is not None
         return lease

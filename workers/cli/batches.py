@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, get_args
 
 import click
 
+from app.catalog.vocabulary import PRIORITIES, Reprocessed
 from workers.cli.exits import reported
 from workers.cli.service import counts, moment, open_client, request_of, service_options, show_json
 
@@ -46,7 +47,7 @@ def show(batch_id: str, url: str, token_file: Path | None, as_json: bool) -> Non
 @click.option("--repository", default="*", show_default=True, metavar="GLOB", help="Such as team/*")
 @click.option(
     "--only",
-    type=click.Choice(["all", "failed", "stale", "missing"]),
+    type=click.Choice(get_args(Reprocessed)),
     default="all",
     show_default=True,
     help="stale: built by a builder below --builder-below; missing: the sweep looks for them.",
@@ -54,7 +55,7 @@ def show(batch_id: str, url: str, token_file: Path | None, as_json: bool) -> Non
 @click.option("--builder-below", metavar="VERSION", help="Such as 1.9")
 @click.option(
     "--priority",
-    type=click.Choice(["high", "normal", "low"]),
+    type=click.Choice(PRIORITIES),
     default="low",
     show_default=True,
     help="Among other people's wishes; pushes come first.",

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING
 import click
 
 from app.catalog.profiles import PROFILES
+from app.catalog.vocabulary import PRIORITIES
+from app.jobs.state import WELL, JobState
 from workers.cli.exits import FAILED, reported
 from workers.cli.service import (
     moment,
@@ -26,7 +28,7 @@ if TYPE_CHECKING:
     from app.admin.schemas import JobView
     from workers.cli.client import AdminClient
 
-_STATES = ("queued", "running", "succeeded", "skipped", "failed", "cancelled", "dead")
+_STATES = [state.value for state in JobState]
 #: Seconds between looks at an event that is not settled.
 _POLL = 0.5
 
@@ -37,7 +39,11 @@ def command() -> None:
 
 
 @command.command("list")
-@click.option("--state", type=click.Choice(_STATES), help="Only jobs in this state.")
+@click.option(
+    "--state",
+    type=click.Choice(_STATES),
+    help="Only jobs in this state.",
+)
 @click.option("--registry", metavar="ID", help="Only jobs of this registry.")
 @click.option("--repository", metavar="NAME", help="Only this repository; needs --registry.")
 @click.option("--limit", type=click.IntRange(1), default=50, show_default=True, help="At most.")
@@ -53,8 +59,6 @@ def list_jobs(
     as_json: bool,
 ) -> None:
     """List jobs, newest first."""
-    from app.jobs.state import JobState
-
     with open_client(url, token_file) as client:
         wanted = JobState(state) if state else None
         found = client.jobs(state=wanted, registry=registry, repository=repository)
@@ -81,7 +85,7 @@ def show(job_id: str, url: str, token_file: Path | None, as_json: bool) -> None:
 )
 @click.option(
     "--priority",
-    type=click.Choice(["high", "normal", "low"]),
+    type=click.Choice(PRIORITIES),
     default="normal",
     show_default=True,
     help="Among other people's wishes; pushes come first.",
@@ -170,7 +174,7 @@ def _follow(client: AdminClient, job_id: str, as_json: bool) -> bool:
         # A stream also ends after its longest time.
         job = client.job(job_id).job
         if job.finished:
-            return job.state in ("succeeded", "skipped")
+            return job.state in WELL
 
 
 def _await(client: AdminClient, event: int, as_json: bool) -> bool:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import json
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, get_args
 
 import click
 
+from app.catalog.vocabulary import VerifyDepth
 from workers.cli.exits import FAILED, reported
 
 if TYPE_CHECKING:
-    from app.config.model import VerifyDepth
     from workers.sweep.progress import Progress
     from workers.sweep.sweep import Report
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 @click.option(
     "--verify",
     "depth",
-    type=click.Choice(["shallow", "deep"]),
+    type=click.Choice(get_args(VerifyDepth)),
     help="Verify every image found complete as `verilayer verify` does; deep: build it anew.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object a line.")

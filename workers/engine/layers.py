@@ -109,7 +109,7 @@ class Layers:
 
     def _wanted(self, planned: PlannedLayer) -> LayerBuild:
         job, options, layer = self._job, self._options, planned.descriptor
-        lane: Lane = "layer-large" if layer.size >= LARGE_LAYER else "layer"
+        lane = Lane.LAYER_LARGE if layer.size >= LARGE_LAYER else Lane.LAYER
         now = self._context.engine.now()
         return LayerBuild(
             id=build_id(

@@ -12,6 +12,7 @@ import structlog
 from app.jobs.batches import Batches
 from app.jobs.engine import JobEngine
 from app.jobs.keys import key
+from app.jobs.messages import Lane
 from app.jobs.records import Failure, Job, LayerBuild
 from app.jobs.scripts import broker_errors
 from app.jobs.state import FINISHED, IllegalTransition
@@ -69,7 +70,7 @@ class Reaper:
         expired = engine.schedule.expired()
         for lease in expired:
             try:
-                if lease.lane == "image":
+                if lease.lane == Lane.IMAGE:
                     job = engine.ledger.get(lease.record_id)
                     if job is not None and not job.finished:
                         engine.ledger.lost(lease)

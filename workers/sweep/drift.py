@@ -15,7 +15,8 @@ from dataclasses import dataclass, field
 import structlog
 
 from app.catalog.profiles import ProfileName
-from app.config.model import BuildConfig, VerifyDepth
+from app.catalog.vocabulary import VerifyDepth
+from app.config.model import BuildConfig
 from app.errors import BrokerUnavailable, VerilayerError
 from app.jobs.requests import Verifications
 from app.observability import metrics

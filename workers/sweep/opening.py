@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
-from app.config.model import RegistryConfig, ServiceConfig, VerifyDepth
+from app.catalog.vocabulary import VerifyDepth
+from app.config.model import RegistryConfig, ServiceConfig
 from app.errors import ConfigurationError
 from app.jobs.engine import JobEngine
 from app.jobs.intake import RedisIntake

@@ -26,7 +26,7 @@ local function take(unit)
   return {unit, redis.call('HINCRBY', K('strikes'), u.id, 1)}
 end
 
-for rank = 0, 8 do
+for rank = 0, LAST_RANK do
   for _, registry in ipairs(redis.call('ZRANGE', K('waiting-registries', lane, rank), 0, -1)) do
     local cap = caps[registry] or caps['*']
     if redis.call('SISMEMBER', K('paused'), registry) == 0

@@ -26,7 +26,7 @@ end
 
 local function ready_count(lane)
   local count = 0
-  for rank = 0, 8 do
+  for rank = 0, LAST_RANK do
     for _, registry in ipairs(redis.call('ZRANGE', K('waiting-registries', lane, rank), 0, -1)) do
       count = count + redis.call('ZCARD', K('ready', lane, rank, registry))
     end

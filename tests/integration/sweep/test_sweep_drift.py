@@ -9,7 +9,7 @@ from dataclasses import replace
 import pytest
 
 from app.catalog.profiles import PROFILES, ProfileName
-from app.config.model import VerifyDepth
+from app.catalog.vocabulary import VerifyDepth
 from app.jobs.requests import Verifications
 from app.oci.digest import Digest
 from app.oci.manifest import RawManifest, encode

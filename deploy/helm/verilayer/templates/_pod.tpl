@@ -1,5 +1,10 @@
 {{- /* Parts that every pod of the service shares. Context: dict "root" $ "component" NAME. */}}
 
+{{- /* Celery queues that a component serves; a test compares them with app.jobs.queue. */ -}}
+{{- define "verilayer.queues" -}}
+{{- get (dict "worker" "intake,images,layers" "big-layer-worker" "layers-large" "sweeper" "maintenance") . -}}
+{{- end -}}
+
 {{- define "verilayer.labels" -}}
 app.kubernetes.io/name: verilayer
 app.kubernetes.io/component: {{ .component }}
