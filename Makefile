@@ -1,7 +1,7 @@
 .DEFAULT_GOAL := help
 # Two processes on two cores; tests that share something expensive name an xdist_group.
 PYTEST_ARGS ?= -n auto --dist loadgroup --durations=20
-.PHONY: chaos differential bench-dedup help setup dev run demo test check images manifests docs bench bench-webhooks conformance conformance-registry fuzz
+.PHONY: chaos differential bench-dedup help setup dev run demo test check house images manifests docs bench bench-webhooks conformance conformance-registry fuzz
 
 help: ## Show these commands
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 26
@@ -24,6 +24,9 @@ check: dev ## Lint, format, strict types, import contracts
 
 manifests: dev ## Render the chart into the kustomize base and overlays
 	@.ci/render-manifests
+
+house: dev ## What a stranger meets, in figures: sizes, names stated twice, errors untold, arrows
+	@.venv/bin/python -m tests.house
 
 images: dev ## Build both container images with buildah, without an engine (root)
 	@.ci/packages buildah debootstrap

@@ -11,7 +11,7 @@ from app.admin.access import Access
 from app.admin.authorization import Principal, Role
 from app.admin.idempotency import once
 from app.admin.paging import CursorQuery, LimitQuery, link_next
-from app.admin.progress import job_stream
+from app.admin.progress import EVENT_STREAM, job_stream
 from app.admin.schemas import EventView, JobList, JobView, SubmitJob, Submitted, Target
 from app.admin.services import AdminServices
 from app.jobs.intake import IntakeOptions
@@ -115,7 +115,7 @@ def jobs_router(services: AdminServices, access: Access) -> APIRouter:
 
     @router.get(
         "/jobs/{job_id}/stream",
-        responses={**_OTHER, 200: {"content": {"text/event-stream": {}}}},
+        responses={**_OTHER, 200: {"content": {EVENT_STREAM: {}}}},
         response_class=StreamingResponse,
     )
     def stream(job_id: str, who: read) -> StreamingResponse:
@@ -123,7 +123,7 @@ def jobs_router(services: AdminServices, access: Access) -> APIRouter:
         job_or_404(services, job_id)
         return StreamingResponse(
             job_stream(services.engine, job_id),
-            media_type="text/event-stream",
+            media_type=EVENT_STREAM,
             headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"},
         )
 

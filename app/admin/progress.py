@@ -8,6 +8,8 @@ from collections.abc import Iterator
 
 from app.jobs.engine import JobEngine
 
+#: Media type of such a stream.
+EVENT_STREAM = "text/event-stream"
 #: A stream ends after this many seconds; clients reconnect.
 LONGEST = 600.0
 _POLL = 0.5

@@ -7,6 +7,7 @@ from typing import Literal
 from pydantic import Field
 
 from app.config.source import ConfigModel
+from app.oci.digest import SHA256_HEX
 
 RoleName = Literal["read", "operate", "admin"]
 
@@ -16,7 +17,7 @@ class AdminToken(ConfigModel):
 
     name: str = Field(min_length=1, max_length=64)
     """Whose it is; stands in the audit log."""
-    sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
+    sha256: str = Field(pattern=SHA256_HEX)
     """sha256 of the token, as `printf %s TOKEN | sha256sum` prints it."""
     role: RoleName = "read"
     """`read` sees, `operate` also submits, retries and cancels, `admin` may do everything."""

@@ -45,7 +45,10 @@ def load_config(path: Path, environ: Mapping[str, str] | None = None) -> Service
 
 
 def parse_config(text: str, name: str) -> ServiceConfig:
-    """Validate a document; ``name`` stands for the file in errors."""
+    """Validate a document; ``name`` stands for the file in errors.
+
+    Raises ``ConfigurationError`` with the line of what is wrong.
+    """
     document = parse(text, name)
     value = {} if document.value is None else document.value
     if not isinstance(value, dict):

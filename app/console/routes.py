@@ -13,7 +13,7 @@ from app.admin.access import Access
 from app.admin.authorization import Role
 from app.admin.images import ask_verification, image_view
 from app.admin.jobs import job_or_404
-from app.admin.progress import job_stream
+from app.admin.progress import EVENT_STREAM, job_stream
 from app.admin.queues import queues_view
 from app.admin.services import AdminServices
 from app.console.actions import ACTIONS, act, told
@@ -151,9 +151,7 @@ def _add_job_pages(router: APIRouter, services: AdminServices, gate: Gate) -> No
     @router.get("/jobs/{job_id}/stream")
     def stream(job_id: str, visit: logged_in) -> Response:
         job_or_404(services, job_id)
-        return StreamingResponse(
-            job_stream(services.engine, job_id), media_type="text/event-stream"
-        )
+        return StreamingResponse(job_stream(services.engine, job_id), media_type=EVENT_STREAM)
 
 
 def _add_image_page(router: APIRouter, services: AdminServices, gate: Gate) -> None:

@@ -103,8 +103,8 @@ class Verifications:
     def stale(self, request: VerificationRequest) -> bool:
         """Whether nobody seems to work on it: its wake-up or its worker was lost."""
         limit = STALE if request.state == "queued" else 30 * STALE
-        unfinished = request.state in ("queued", "running")
-        return unfinished and self._now() - request.updated > limit
+        answered = request.state in ("done", "failed")
+        return not answered and self._now() - request.updated > limit
 
 
 class SweepRequests:

@@ -28,6 +28,9 @@ from app.oci.digest import Digest
 #: a tag stays within 128 characters (distribution-spec, "Pulling manifests").
 SUFFIX_PATTERN = r"^[A-Za-z0-9_.-]{1,32}$"
 
+#: Glob of the tags that list referrers, for a registry's own rules about tags.
+REFERRERS_GLOB = "sha256-*"
+
 #: Characters of the hex that the schema keeps.
 _HEX = 64
 _NAME = re.compile(rf"(sha256|sha512)-([0-9a-f]{{{_HEX}}})(?:\.([A-Za-z0-9_.-]+))?\Z")

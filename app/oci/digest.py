@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from pydantic import GetCoreSchemaHandler
     from pydantic_core.core_schema import CoreSchema
 
+#: A SHA-256 in hex, as a pattern of JSON Schema: root hashes, digests without their algorithm.
+SHA256_HEX = "^[0-9a-f]{64}$"
 _SHAPE = re.compile(r"(?:sha256:[0-9a-f]{64}|sha512:[0-9a-f]{128})\Z")
 
 

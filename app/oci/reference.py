@@ -11,6 +11,11 @@ from typing import Self
 
 from app.oci.digest import Digest
 
+#: Docker Hub in references, in Docker's credentials, and where its registry answers.
+DOCKER_HUB = "docker.io"
+DOCKER_HUB_INDEX = "index.docker.io"
+DOCKER_HUB_REGISTRY = "registry-1.docker.io"
+
 REPOSITORY = re.compile(
     r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*(?:/[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*)*\Z"
 )

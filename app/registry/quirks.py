@@ -10,6 +10,7 @@ from fnmatch import fnmatchcase
 from typing import Literal
 
 from app.config.model import QuirksConfig
+from app.oci.reference import DOCKER_HUB_REGISTRY
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +28,7 @@ class Quirks:
 #: Host glob -> what is known of it. GHCR refuses request bodies above 4 MiB.
 KNOWN: dict[str, Quirks] = {
     "ghcr.io": Quirks(upload="chunked"),
-    "registry-1.docker.io": Quirks(auth_hosts=frozenset({"auth.docker.io"})),
+    DOCKER_HUB_REGISTRY: Quirks(auth_hosts=frozenset({"auth.docker.io"})),
     "registry.gitlab.com": Quirks(auth_hosts=frozenset({"gitlab.com"})),
 }
 

@@ -127,7 +127,10 @@ class Pushes:
         actor: str | None = None,
         delivery_id: str | None = None,
     ) -> None:
-        """Keep a push of a manifest; of anything else, or of nothing valid, its reason."""
+        """Keep a push of a manifest; of anything else, or of nothing valid, its reason.
+
+        Raises ``PayloadInvalid`` for more pushes than a delivery may hold.
+        """
         try:
             event = PushEvent(
                 repository=check_repository(repository or ""),

@@ -31,63 +31,63 @@ _SNAPSHOTTER = click.option(
 )
 
 
+#: Options of everything that fills a cache.
+_FILLING_OPTIONS = (
+    _CACHE,
+    click.option(
+        "--trust",
+        multiple=True,
+        type=_PATH,
+        help="PEM file of signer or CA certificates to believe; repeatable.",
+    ),
+    click.option(
+        "--policy",
+        type=click.Choice(["require-signed", "prefer-signed"]),
+        default="require-signed",
+        show_default=True,
+        help="prefer-signed also takes unsigned bundles, after rebuilding their indexes, "
+        "and leaves images without a bundle to containerd.",
+    ),
+    click.option(
+        "--layout",
+        type=click.Choice(["single-device", "device-table"]),
+        default="single-device",
+        show_default=True,
+        help="single-device runs on stock containerd; device-table keeps the signed form.",
+    ),
+    click.option(
+        "--sidecar",
+        type=click.Choice(["auto", "always", "never"]),
+        default="auto",
+        show_default=True,
+        help="Write .dmverity files: auto does where this kernel has dm-verity.",
+    ),
+    click.option("--platform", default="", help="Such as linux/arm64.  [default: this machine's]"),
+    click.option(
+        "--parallel",
+        type=click.IntRange(1, 64),
+        default=3,
+        show_default=True,
+        help="Layers at once.",
+    ),
+    click.option(
+        "--config",
+        type=_PATH,
+        help="Configuration file with registries and credentials; without it Docker's "
+        "config.json is used where there is one.",
+    ),
+    click.option(
+        "--plain-http",
+        multiple=True,
+        metavar="HOST",
+        help="A registry host[:port] to speak to without TLS; repeatable.",
+    ),
+)
+
+
 def _filling(command: Callable[..., None]) -> Callable[..., None]:
     """Options of everything that fills a cache."""
-    for option in reversed(
-        [
-            _CACHE,
-            click.option(
-                "--trust",
-                multiple=True,
-                type=_PATH,
-                help="PEM file of signer or CA certificates to believe; repeatable.",
-            ),
-            click.option(
-                "--policy",
-                type=click.Choice(["require-signed", "prefer-signed"]),
-                default="require-signed",
-                show_default=True,
-                help="prefer-signed also takes unsigned bundles, after rebuilding their indexes, "
-                "and leaves images without a bundle to containerd.",
-            ),
-            click.option(
-                "--layout",
-                type=click.Choice(["single-device", "device-table"]),
-                default="single-device",
-                show_default=True,
-                help="single-device runs on stock containerd; device-table keeps the signed form.",
-            ),
-            click.option(
-                "--sidecar",
-                type=click.Choice(["auto", "always", "never"]),
-                default="auto",
-                show_default=True,
-                help="Write .dmverity files: auto does where this kernel has dm-verity.",
-            ),
-            click.option(
-                "--platform", default="", help="Such as linux/arm64.  [default: this machine's]"
-            ),
-            click.option(
-                "--parallel",
-                type=click.IntRange(1, 64),
-                default=3,
-                show_default=True,
-                help="Layers at once.",
-            ),
-            click.option(
-                "--config",
-                type=_PATH,
-                help="Configuration file with registries and credentials; without it Docker's "
-                "config.json is used where there is one.",
-            ),
-            click.option(
-                "--plain-http",
-                multiple=True,
-                metavar="HOST",
-                help="A registry host[:port] to speak to without TLS; repeatable.",
-            ),
-        ]
-    ):
+    for option in reversed(_FILLING_OPTIONS):
         command = option(command)
     return command
 

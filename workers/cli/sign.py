@@ -292,8 +292,9 @@ def _chain(certificate: Path | None) -> CertificateChain | None:
 
 def _blob(digest: Digest, size: int) -> Descriptor:
     from app.oci.descriptor import Descriptor
+    from app.oci.mediatypes import OCTET_STREAM
 
-    return Descriptor(media_type="application/octet-stream", digest=digest, size=size)
+    return Descriptor(media_type=OCTET_STREAM, digest=digest, size=size)
 
 
 def _entry(

@@ -27,7 +27,10 @@ _PLAIN_ETC = {
 
 
 def write_runtime(out: Path) -> None:
-    """Write a tar of busybox with a hard link for each applet, ``/etc``, ``/dev`` nodes."""
+    """Write a tar of busybox with a hard link for each applet, ``/etc``, ``/dev`` nodes.
+
+    Raises ``ConfigurationError`` without busybox.
+    """
     busybox = shutil.which("busybox")
     if busybox is None:
         raise ConfigurationError(

@@ -101,7 +101,10 @@ def build(folder: Path, *, with_dependencies: bool = True) -> DemoImage:
 
 
 def push(image: DemoImage, reference: str) -> None:
-    """Push with skopeo, all platforms. Raises ``Unavailable`` with what skopeo said."""
+    """Push with skopeo, all platforms.
+
+    Raises ``Unavailable`` with what skopeo said, ``ConfigurationError`` where there is none.
+    """
     skopeo = shutil.which("skopeo")
     if skopeo is None:
         raise ConfigurationError("skopeo is not installed", advice="apt-get install skopeo")

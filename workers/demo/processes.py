@@ -34,7 +34,10 @@ class Ports:
 
 
 def registry(folder: Path, ports: Ports, secret: str) -> ChildSpec:
-    """A docker-registry whose notifications go to the service."""
+    """A docker-registry whose notifications go to the service.
+
+    Raises ``ConfigurationError`` where there is none.
+    """
     program = shutil.which("docker-registry") or shutil.which("registry")
     if program is None:
         raise ConfigurationError(

@@ -11,6 +11,7 @@ from app.observability import metrics
 from app.oci.descriptor import Descriptor
 from app.oci.digest import Digest
 from app.oci.images import ImagePlan, PlannedLayer
+from app.oci.mediatypes import OCTET_STREAM
 from app.registry.protocols import Registry
 from workers.engine.context import InForce, WorkerContext
 from workers.images.blobs import bring
@@ -139,7 +140,7 @@ class Layers:
 
 def _blobs(facts: BuiltFacts) -> list[Descriptor]:
     return [
-        Descriptor(media_type="application/octet-stream", digest=digest, size=size)
+        Descriptor(media_type=OCTET_STREAM, digest=digest, size=size)
         for digest, size in (
             (facts.index_digest, facts.index_size),
             (facts.tree_digest, facts.tree_size),

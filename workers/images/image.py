@@ -46,7 +46,10 @@ def read_plan(source: Fetcher, repository: str, digest: Digest) -> ImagePlan:
 
 
 def plan_of(source: Fetcher, repository: str, raw: RawManifest) -> ImagePlan:
-    """Plan an image whose manifest was read already."""
+    """Plan an image whose manifest was read already.
+
+    Raises ``NotConvertible`` for anything but an image, ``SourceInvalid`` and registry errors.
+    """
     parsed = parse_manifest(raw)
     if not isinstance(parsed, Manifest):
         raise NotConvertible("not-an-image", f"manifest {raw.digest} is an index")

@@ -16,6 +16,7 @@ from app.catalog.profiles import PROFILES, ProfileName
 from app.errors import ContentMismatch, NotFound
 from app.oci.descriptor import Descriptor
 from app.oci.digest import Digest
+from app.oci.mediatypes import OCTET_STREAM
 from app.registry.repository import Repository
 from workers.artifacts.compose import Bundle
 from workers.images.placement import Placement, tags_of
@@ -119,7 +120,7 @@ def _publish_one(
 
 def _push(repository: Repository, bundle: Bundle) -> None:
     for digest, data in bundle.blobs.items():
-        blob = Descriptor(media_type="application/octet-stream", digest=digest, size=len(data))
+        blob = Descriptor(media_type=OCTET_STREAM, digest=digest, size=len(data))
         repository.push_blob(blob, _Bytes(data))
     if bundle.subject is None:
         repository.push_manifest(bundle.manifest)

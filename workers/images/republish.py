@@ -43,7 +43,11 @@ class Source:
 
 
 def find_source(repository: Repository, subject: Digest, profile: ProfileName) -> Source:
-    """Find a profile's only bundle; raises ``VerificationFailed`` when there are none or two."""
+    """Find a profile's only bundle.
+
+    Raises ``VerificationFailed`` when there are none or two, ``ConfigurationError`` for a profile
+    whose bundles belong to layers.
+    """
     if not PROFILES[profile].about_image:
         raise ConfigurationError(f"{profile} bundles belong to layers and cannot be moved")
     found = [
@@ -98,7 +102,10 @@ def remove(repository: Repository, plan: ImagePlan, source: Source) -> Digest:
 def materializations(
     repository: Repository, plan: ImagePlan, source: Source
 ) -> list[LayerMaterialization]:
-    """Read every layer's facts back from a bundle, its blobs and the image."""
+    """Read every layer's facts back from a bundle, its blobs and the image.
+
+    Raises ``VerificationFailed`` for a bundle that lacks one or contradicts itself.
+    """
     manifest = parse_manifest(source.manifest)
     if not isinstance(manifest, Manifest):
         raise VerificationFailed(f"{source.manifest.digest} is no bundle")

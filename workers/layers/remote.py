@@ -10,7 +10,7 @@ from app.jobs.records import BuiltFacts
 from app.observability import metrics
 from app.oci.descriptor import Descriptor
 from app.oci.digest import DiffID
-from app.oci.mediatypes import LAYER_COMPRESSION
+from app.oci.mediatypes import LAYER_COMPRESSION, OCTET_STREAM
 from app.registry.protocols import Fetcher, Pusher
 from app.registry.transfer.sources import BytesSource
 from workers.layers.building import build_layer
@@ -111,6 +111,4 @@ def _told(chunks: Iterable[bytes], size: int, progress: Progress) -> Iterator[by
 
 
 def _blob(digest: str, size: int) -> Descriptor:
-    return Descriptor.model_validate(
-        {"mediaType": "application/octet-stream", "digest": digest, "size": size}
-    )
+    return Descriptor.model_validate({"mediaType": OCTET_STREAM, "digest": digest, "size": size})

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from app.config.model import RegistryConfig
-from app.oci.reference import Reference
+from app.oci.reference import DOCKER_HUB, DOCKER_HUB_REGISTRY, Reference
 from app.registry.auth.credentials import default_docker_config
 from app.registry.coordination import LocalCoordination
 from app.registry.factory import open_registry
@@ -14,7 +14,7 @@ from app.registry.protocols import Registry
 from app.registry.repository import Repository
 
 #: Docker Hub is not where its references say.
-_ELSEWHERE = {"docker.io": "registry-1.docker.io"}
+_ELSEWHERE = {DOCKER_HUB: DOCKER_HUB_REGISTRY}
 
 
 class Registries:

@@ -19,7 +19,7 @@ import httpx
 
 from app.errors import ConfigurationError, ResponseInvalid, Unavailable
 from app.observability.logging import get_logger
-from app.oci.reference import Reference
+from app.oci.reference import DOCKER_HUB, DOCKER_HUB_INDEX, Reference
 
 _ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 _KINDS = ("initContainers", "containers", "ephemeralContainers")
@@ -60,11 +60,11 @@ def normalised(image: str) -> Reference | None:
     """Complete an image name as the kubelet does; None when it cannot be pulled."""
     first, slash, rest = image.partition("/")
     if not slash:
-        image = f"docker.io/library/{image}"
+        image = f"{DOCKER_HUB}/library/{image}"
     elif not ("." in first or ":" in first or first == "localhost"):
-        image = f"docker.io/{image}"
-    elif first in ("docker.io", "index.docker.io") and "/" not in rest:
-        image = f"docker.io/library/{rest}"
+        image = f"{DOCKER_HUB}/{image}"
+    elif first in (DOCKER_HUB, DOCKER_HUB_INDEX) and "/" not in rest:
+        image = f"{DOCKER_HUB}/library/{rest}"
     try:
         return Reference.parse(image)
     except ValueError:

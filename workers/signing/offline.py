@@ -17,7 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from app.errors import ConfigurationError, SigningRefused, VerificationFailed
 from app.oci.descriptor import Descriptor
-from app.oci.digest import DiffID, Digest
+from app.oci.digest import SHA256_HEX, DiffID, Digest
 from workers.artifacts.materialization import LayerMaterialization, SignedRoot, StoredBlob
 from workers.formats.errors import FormatError
 from workers.formats.pkcs7.acceptance import kernel_findings, key_findings, signed_by
@@ -39,7 +39,7 @@ class PreparedLayer(BaseModel):
     index_size: int = Field(gt=0)
     tree: Digest
     tree_size: int = Field(gt=0)
-    root_hash: str = Field(pattern="^[0-9a-f]{64}$")
+    root_hash: str = Field(pattern=SHA256_HEX)
     uuid: str
     builder_version: str
     padding: int

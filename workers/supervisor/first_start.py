@@ -107,7 +107,10 @@ def configured_token(config: ServiceConfig, state: Path) -> Path | None:
 
 
 def write_configuration(file: Path, state: Path, registry_url: str) -> bool:
-    """Write a first configuration file unless there is one; tells whether it wrote."""
+    """Write a first configuration file unless there is one; tells whether it wrote.
+
+    Raises ``ConfigurationError`` where it cannot be written.
+    """
     secret_file = webhook_secret(state)
     if file.exists():
         return False

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Literal
 
-from app.catalog.profiles import PROFILES, ProfileName
+from app.catalog.profiles import CREATED, PROFILES, ProfileName
 from app.config.model import RegistryConfig, ServiceConfig
 from app.errors import ContentMismatch, NotFound, RegistryError, SourceInvalid
 from app.oci.derived_tags import DerivedTag
@@ -161,7 +161,7 @@ class Prune:
         )
         finding = examine_one(repository, subject, expected, name, bundle)
         whole = finding.kind == "complete"
-        created = (bundle.manifest.annotations or {}).get("org.opencontainers.image.created", "")
+        created = (bundle.manifest.annotations or {}).get(CREATED, "")
         return whole, bundle.raw.digest in ours, created, bundle.raw.digest
 
     def _orphans(

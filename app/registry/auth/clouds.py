@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib
 import re
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
@@ -30,20 +31,26 @@ ACR_LIFE = 3 * 3600.0
 def cloud_provider(config: RegistryConfig, exchange: type_exchange) -> CredentialProvider:
     """Return the provider of a cloud registry. Raises ``ConfigurationError``."""
     kind = config.credentials.kind
-    if kind == "ecr":
-        return Expiring(Ecr(config))
-    if kind == "acr":
-        return Expiring(Acr(config, exchange))
-    if kind == "gar":
-        return Expiring(Gar(config))
-    raise ConfigurationError(f"registry {config.id}: no provider for credentials of kind {kind}")
+    clouds: dict[str, Callable[[], Callable[[], tuple[Credential, float]]]] = {
+        "ecr": lambda: Ecr(config),
+        "acr": lambda: Acr(config, exchange),
+        "gar": lambda: Gar(config),
+    }
+    if kind not in clouds:
+        raise ConfigurationError(
+            f"registry {config.id}: no provider for credentials of kind {kind}"
+        )
+    return Expiring(clouds[kind]())
 
 
 class Ecr:
     """``GetAuthorizationToken``: user AWS, valid for twelve hours."""
 
     def __init__(self, config: RegistryConfig) -> None:
-        """Region and account come from the configuration, else from the host."""
+        """Region and account come from the configuration, else from the host.
+
+        Raises ``ConfigurationError`` when neither names a region.
+        """
         given, host = config.credentials, httpx.URL(config.url).host
         match = _ECR_HOST.match(host)
         self._region = given.region or (match[2] if match else None)
@@ -54,7 +61,10 @@ class Ecr:
         self._boto3 = _library("boto3", "ecr", config)
 
     def __call__(self) -> tuple[Credential, float]:
-        """Return the credential and its life in seconds. Raises ``Unauthorized``."""
+        """Return the credential and its life in seconds.
+
+        Raises ``Unauthorized``, or ``ResponseInvalid`` for an answer without a credential.
+        """
         from botocore.exceptions import BotoCoreError, ClientError
 
         # The module's default session is shared between threads and keeps old credentials.
@@ -82,7 +92,10 @@ class Acr:
         self._errors = _library("azure.core.exceptions", "acr", config)
 
     def __call__(self) -> tuple[Credential, float]:
-        """Return the credential and its life in seconds. Raises ``Unauthorized``."""
+        """Return the credential and its life in seconds.
+
+        Raises ``Unauthorized``, or ``ResponseInvalid`` for an answer without a credential.
+        """
         try:
             token = self._identity.DefaultAzureCredential().get_token(ACR_SCOPE).token
         except self._errors.AzureError as error:

@@ -21,6 +21,7 @@ import oras.utils
 from oras.auth.base import AuthBackend
 
 from app.errors import ConfigurationError
+from app.oci.reference import DOCKER_HUB, DOCKER_HUB_INDEX, DOCKER_HUB_REGISTRY
 from app.registry.auth.accounts import Credential, decode_auth
 from app.registry.responses import printable
 
@@ -126,8 +127,8 @@ class DockerConfig:
 
 def _aliases(host: str) -> tuple[str, ...]:
     """Return other keys that clients have stored a host under."""
-    if host in ("docker.io", "registry-1.docker.io", "index.docker.io"):
-        return ("https://index.docker.io/v1/", "index.docker.io", "docker.io")
+    if host in (DOCKER_HUB, DOCKER_HUB_INDEX, DOCKER_HUB_REGISTRY):
+        return (f"https://{DOCKER_HUB_INDEX}/v1/", DOCKER_HUB_INDEX, DOCKER_HUB)
     return (f"https://{host}", f"http://{host}", f"https://{host}/v2/", f"https://{host}/v1/")
 
 

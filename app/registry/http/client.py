@@ -110,7 +110,10 @@ class RegistryClient:
 
     @contextmanager
     def stream(self, call: Call) -> Iterator[httpx.Response]:
-        """Send once and yield the response, its body unread. Raises the errors of the protocols."""
+        """Send once and yield the response, its body unread.
+
+        Raises the errors of the protocols, and ``ResponseInvalid`` for a web page.
+        """
         with self._slots.hold(call.repository):
             response = self._follow(call)
             try:

@@ -76,7 +76,10 @@ class LayoutRegistry:
     def fetch_manifest(
         self, repository: str, reference: str, *, max_bytes: int = MAX_MANIFEST_BYTES
     ) -> RawManifest:
-        """Read exact manifest bytes. Raises ``NotFound``, ``ContentMismatch``."""
+        """Read exact manifest bytes.
+
+        Raises ``NotFound``, ``ContentMismatch``, and ``ResponseInvalid`` over ``max_bytes``.
+        """
         by_tag = None if ":" in reference else self.resolve(repository, reference)
         digest = by_tag.digest if by_tag else Digest(reference)
         size = self._size(digest)
@@ -121,7 +124,10 @@ class LayoutRegistry:
     def push_manifest(
         self, repository: str, manifest: RawManifest, reference: str | None = None
     ) -> PushedManifest:
-        """Store, list in ``index.json``, and tag when ``reference`` is a tag."""
+        """Store, list in ``index.json``, and tag when ``reference`` is a tag.
+
+        Raises ``ManifestTooLarge``.
+        """
         tag = None if reference is None or ":" in reference else check_tag(reference)
         if len(manifest.data) > MAX_MANIFEST_BYTES:
             raise ManifestTooLarge(f"manifest {manifest.digest} exceeds {MAX_MANIFEST_BYTES} bytes")
@@ -157,7 +163,10 @@ class LayoutRegistry:
         return [e for e in found.values() if artifact_type in (None, e.artifact_type)]
 
     def attach(self, repository: str, manifest: RawManifest) -> PushedManifest:
-        """Push a manifest that has a ``subject``, and list it under the fallback tag."""
+        """Push a manifest that has a ``subject``, and list it under the fallback tag.
+
+        Raises ``SourceInvalid`` when it has none.
+        """
         subject = parse_manifest(manifest).subject
         if subject is None:
             raise SourceInvalid(f"manifest {manifest.digest} has no subject to attach it to")
@@ -171,7 +180,7 @@ class LayoutRegistry:
         self.delete_manifest(repository, digest)
 
     def list_repositories(self) -> Iterator[str]:
-        """A layout names no repositories."""
+        """A layout names no repositories: raises ``NotFound``."""
         raise NotFound(f"{self.host} is a layout, which has no catalog")
 
     def list_tags(self, repository: str) -> Iterator[str]:

@@ -94,7 +94,7 @@ class Manifests:
         reference: str | None,
         conditions: Mapping[str, str] | None = None,
     ) -> PushedManifest:
-        """PUT. ``conditions`` are If-Match and the like."""
+        """PUT. ``conditions`` are If-Match and the like. Raises ``ManifestTooLarge``."""
         size = len(manifest.data)
         if size > MAX_MANIFEST_BYTES:
             raise ManifestTooLarge(

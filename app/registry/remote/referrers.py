@@ -28,6 +28,7 @@ from app.errors import (
     Unavailable,
 )
 from app.oci import fallback, mediatypes
+from app.oci.derived_tags import REFERRERS_GLOB
 from app.oci.descriptor import Descriptor
 from app.oci.digest import Digest
 from app.oci.manifest import MAX_MANIFEST_BYTES, Index, RawManifest, parse_manifest
@@ -75,7 +76,10 @@ class Referrers:
         return found or []
 
     def attach(self, repository: str, manifest: RawManifest) -> PushedManifest:
-        """Push a manifest and make it findable through its subject."""
+        """Push a manifest and make it findable through its subject.
+
+        Raises ``SourceInvalid`` when it has none, ``TagImmutable`` when the fallback tag is fixed.
+        """
         subject = parse_manifest(manifest).subject
         if subject is None:
             raise SourceInvalid(f"manifest {manifest.digest} has no subject to attach it to")
@@ -200,8 +204,8 @@ class Referrers:
             if fallback.refuses_change(error, conditional=bool(headers)):
                 raise TagImmutable(
                     f"{repository}:{tag} may not be changed: {error.message}",
-                    advice="exclude the tags sha256-* from the registry's immutability rule, or "
-                    "use a registry that has the referrers API",
+                    advice=f"exclude the tags {REFERRERS_GLOB} from the registry's immutability "
+                    "rule, or use a registry that has the referrers API",
                 ) from error
             if error.details.get("status") == 412:
                 return False

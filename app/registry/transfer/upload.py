@@ -21,6 +21,7 @@ from app.errors import (
     VerilayerError,
 )
 from app.oci.descriptor import Descriptor
+from app.oci.mediatypes import OCTET_STREAM
 from app.registry.http.client import Answer, Call, RegistryClient
 from app.registry.protocols import BlobSource
 from app.registry.quirks import Quirks
@@ -151,7 +152,7 @@ class Upload:
         headers: dict[str, str],
         ok: frozenset[int],
     ) -> Answer:
-        typed = {"Content-Type": "application/octet-stream"} if length else {}
+        typed = {"Content-Type": OCTET_STREAM} if length else {}
         call = Call(
             method,
             target,

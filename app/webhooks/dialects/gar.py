@@ -32,7 +32,7 @@ class _Notice(Payload):
 
 
 def parse(delivery: Delivery) -> Parsed:
-    """Keep inserted images."""
+    """Keep inserted images. Raises ``PayloadInvalid``."""
     message = decode(_Envelope, delivery.body, "Pub/Sub").message
     try:
         data = base64.b64decode(message.data, validate=True)

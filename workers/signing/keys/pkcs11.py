@@ -18,6 +18,8 @@ from workers.signing.keys.outcome import dss_der
 from workers.signing.keys.settings import KeySettings
 from workers.signing.signer import Key
 
+#: Scheme of the URIs (RFC 7512, section 2.3).
+_SCHEME = "pkcs11:"
 _REFUSED = (
     pkcs11.exceptions.PinIncorrect,
     pkcs11.exceptions.PinLocked,
@@ -108,10 +110,9 @@ def _signature(key: Any, message: bytes) -> bytes:
 
 def parse_uri(uri: str) -> tuple[dict[str, bytes], dict[str, bytes]]:
     """Split a URI into path and query attributes; raises ``ConfigurationError``."""
-    scheme, _, rest = uri.partition(":")
-    path, _, query = rest.partition("?")
+    path, _, query = uri.removeprefix(_SCHEME).partition("?")
     found = (_attributes(path, ";"), _attributes(query, "&"))
-    if scheme != "pkcs11" or not found[0].keys() & {"object", "id"}:
+    if not uri.startswith(_SCHEME) or not found[0].keys() & {"object", "id"}:
         raise ConfigurationError(
             f"not a PKCS#11 URI of a key: {uri[:100]!r}",
             advice="write pkcs11:token=NAME;object=LABEL (RFC 7512)",
