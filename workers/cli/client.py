@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -9,8 +10,7 @@ from types import TracebackType
 from typing import Any, Self, TypeVar
 from urllib.parse import quote
 
-import httpx
-from httpx_sse import EventSource
+import httpx2 as httpx
 from pydantic import BaseModel, ValidationError
 
 from app import errors
@@ -117,8 +117,8 @@ class AdminClient:
             if answer.is_error:
                 answer.read()
                 raise _problem(answer)
-            for event in EventSource(answer).iter_sse():
-                yield event.event, event.json()
+            for event in httpx.EventSource(answer):
+                yield event.event, json.loads(event.data)
 
     def cancel(self, job_id: str) -> Job:
         """Cancel a job."""
