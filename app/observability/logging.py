@@ -88,7 +88,7 @@ def configure(log_format: str = "json", level: str = "INFO") -> None:
     logging.getLogger("uvicorn.access").addFilter(_not_a_probe)
     logging.captureWarnings(True)
     # One line a request to a registry is what metrics and traces are for.
-    for name in ("httpx2", "httpcore2"):
+    for name in ("httpx", "httpcore"):
         logging.getLogger(name).setLevel(logging.WARNING)
 
 

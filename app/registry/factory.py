@@ -6,7 +6,7 @@ import ssl
 from collections.abc import Mapping
 from pathlib import Path
 
-import httpx2 as httpx
+import httpx
 
 from app.config.model import CredentialsConfig, RegistryConfig
 from app.config.secrets import Secret

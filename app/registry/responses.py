@@ -20,9 +20,9 @@ from app.errors import (
 
 #: Error bodies are read up to this many bytes.
 MAX_ERROR_BYTES = 64 << 10
-# Not httpx2's Response.links: it cuts a target at its first ";", reads rel only in lower case and
-# as one word, and stops at a parameter with a second "=". A link that is lost that way ends a
-# listing early without an error: a list that misses referrers makes us attach or prune wrongly.
+# Not httpx's Response.links: it cuts a target at its first ";", reads rel only in lower case and as
+# one word, and stops at a parameter with a second "=". A link that is lost that way ends a listing
+# early without an error, and a list of referrers that misses some makes us attach or prune wrongly.
 _LINK = re.compile(r"<([^<>]*)>\s*((?:;(?:[^,;<\"]|\"[^\"]*\")*)*)")
 
 

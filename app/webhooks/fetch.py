@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-import httpx2 as httpx
+import httpx
 
 from app.errors import Unavailable
 

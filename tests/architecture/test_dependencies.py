@@ -144,7 +144,7 @@ def test_what_is_declared_is_imported() -> None:
 
 def test_imports_of_every_form_are_seen() -> None:
     source = """
-import httpcore2._sync, json
+import httpcore._sync, json
 from google.cloud import kms
 from . import beside
 def f():
@@ -152,7 +152,7 @@ def f():
     _library("azure.core.exceptions", "acr")
 """
     assert {modules[0]: provider(modules) for modules in imported(source)} == {
-        "httpcore2._sync": "httpcore2",
+        "httpcore._sync": "httpcore",
         "google.cloud": "google-cloud-kms",
         "yaml": "pyyaml",
         "azure.core.exceptions": "azure-core",

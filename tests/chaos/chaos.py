@@ -26,7 +26,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 
-import httpx2 as httpx
+import httpx
 import psutil
 
 from app.errors import VerilayerError

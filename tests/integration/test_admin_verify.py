@@ -7,7 +7,7 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
-import httpx2 as httpx
+import httpx
 import pytest
 
 from tests.support.images import PushedImage, layer_tar, push_image

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import urlsplit
 
-import httpx2 as httpx
+import httpx
 import pytest
 import uvicorn
 

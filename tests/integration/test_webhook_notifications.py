@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import httpx2 as httpx
+import httpx
 import pytest
 
 from tests.support.artifacts import artifact, push_image

@@ -7,7 +7,7 @@ import subprocess
 import time
 from collections.abc import Callable
 
-import httpx2 as httpx
+import httpx
 import pytest
 
 from tests.support.node_images import convert_image, push_image, runnable_layers

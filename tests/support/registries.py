@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-import httpx2 as httpx
+import httpx
 import pytest
 import yaml
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -10,7 +9,8 @@ from types import TracebackType
 from typing import Any, Self, TypeVar
 from urllib.parse import quote
 
-import httpx2 as httpx
+import httpx
+from httpx_sse import EventSource
 from pydantic import BaseModel, ValidationError
 
 from app import errors
@@ -117,8 +117,8 @@ class AdminClient:
             if answer.is_error:
                 answer.read()
                 raise _problem(answer)
-            for event in httpx.EventSource(answer):
-                yield event.event, json.loads(event.data)
+            for event in EventSource(answer).iter_sse():
+                yield event.event, event.json()
 
     def cancel(self, job_id: str) -> Job:
         """Cancel a job."""

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import httpx2 as httpx
+import httpx
 
 from app.errors import ConfigurationError, ResponseInvalid, Unavailable
 from app.observability.logging import get_logger

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
-import httpx2 as httpx
+import httpx
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from app.config.model import RegistryConfig

@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
-import httpx2 as httpx
+import httpx
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from app.errors import AccessRefused, ResponseInvalid, Unauthorized

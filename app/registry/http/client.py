@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-import httpx2 as httpx
+import httpx
 
 from app.errors import AccessRefused, RateLimited, RegistryError, ResponseInvalid, Unavailable
 from app.observability import calls, metrics

@@ -15,8 +15,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
-import httpcore2 as httpcore
-import httpx2 as httpx
+import httpcore
+import httpx
 
 from app.errors import AccessRefused
 

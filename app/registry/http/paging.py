@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 
-import httpx2 as httpx
+import httpx
 
 from app.errors import AccessRefused, ResponseInvalid
 from app.registry.http.client import Answer, Call, RegistryClient

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-import httpx2 as httpx
+import httpx
 
 from app.errors import ContentMismatch, ManifestTooLarge, NotFound, RegistryError
 from app.oci import mediatypes

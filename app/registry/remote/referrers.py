@@ -14,7 +14,7 @@ from collections.abc import Callable, Collection
 from contextlib import AbstractContextManager
 from urllib.parse import urlencode
 
-import httpx2 as httpx
+import httpx
 
 from app.errors import (
     AccessRefused,

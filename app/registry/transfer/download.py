@@ -7,7 +7,7 @@ from collections.abc import Generator
 from contextlib import closing
 from dataclasses import replace
 
-import httpx2 as httpx
+import httpx
 
 from app.errors import ContentMismatch, ResponseInvalid, Unavailable, VerilayerError
 from app.oci.descriptor import Descriptor

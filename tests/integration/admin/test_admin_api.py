@@ -6,7 +6,7 @@ import json
 import time
 from typing import Any
 
-import httpx2 as httpx
+import httpx
 import pytest
 
 from app.jobs.pending import EventOutcome

@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator
 from contextlib import closing
 
-import httpx2 as httpx
+import httpx
 import pytest
 
 from app.jobs.audit import AuditTrail

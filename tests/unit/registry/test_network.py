@@ -5,7 +5,7 @@ from __future__ import annotations
 import socket
 import threading
 
-import httpcore2 as httpcore
+import httpcore
 import pytest
 
 from app.errors import AccessRefused

@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-import httpx2 as httpx
+import httpx
 import pytest
 
 from app.errors import AccessRefused, RateLimited, ResponseInvalid, Unauthorized
