@@ -22,7 +22,7 @@ from workers.formats.tarindex.layout import Layout
 from workers.formats.tarindex.limits import TarLimits
 from workers.formats.tarindex.reader import TarReader
 from workers.formats.tarindex.singledevice import single_device_form
-from workers.formats.tarindex.warning import TarWarning, Warnings
+from workers.formats.tarindex.warning import TarWarning, WarningCount, Warnings
 from workers.formats.tarindex.writer import SuperblockFacts, seal, write_index
 
 __all__ = [
@@ -70,7 +70,9 @@ class TarIndex:
 
     data: bytes
     entries: int
+    #: The first ones, then one of kind ``more``; exact by kind in ``counts``.
     warnings: tuple[TarWarning, ...]
+    counts: tuple[WarningCount, ...]
     #: 512-byte blocks of the tar up to where reading stopped (the size of device 1).
     tar_blocks: int
 
@@ -111,7 +113,8 @@ class TarIndexBuilder:
         )
         data = write_index(layout, facts)
         layout.release()
-        return TarIndex(data, self._tree.entries, self._warnings.all(), blocks)
+        warnings = self._warnings
+        return TarIndex(data, self._tree.entries, warnings.all(), warnings.counts(), blocks)
 
 
 def with_uuid(index: bytes, uuid: bytes) -> bytes:

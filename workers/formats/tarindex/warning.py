@@ -5,6 +5,7 @@ The index stays exactly what mkfs.erofs writes; a warning says that it is not wh
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from typing import Final
 
@@ -20,6 +21,14 @@ class TarWarning:
     entry: str
     offset: int
     message: str
+
+
+@dataclass(frozen=True, slots=True)
+class WarningCount:
+    """How many entries one kind befell, exact whatever the limit, and the first of them."""
+
+    first: TarWarning
+    count: int
 
 
 #: Every kind, with what happens. Kinds are stable: settings may allow them one by one.
@@ -65,23 +74,34 @@ KINDS: Final[dict[str, str]] = {
 
 
 class Warnings:
-    """Collects warnings up to a limit; beyond it, it only counts."""
+    """Collects warnings up to a limit, and the first of each kind; beyond that, it only counts."""
 
     def __init__(self, limits: TarLimits) -> None:
         self._limit = limits.max_warnings
         self._kept: list[TarWarning] = []
-        self._more = 0
+        self._first: dict[str, TarWarning] = {}
+        self._count: Counter[str] = Counter()
 
     def add(self, kind: str, entry: bytes, offset: int) -> None:
-        """Keep a warning of ``kind`` for the raw path ``entry``."""
-        if len(self._kept) >= self._limit:
-            self._more += 1
+        """Take a warning of ``kind`` for the raw path ``entry``."""
+        self._count[kind] += 1
+        if len(self._kept) >= self._limit and kind in self._first:
             return
-        self._kept.append(TarWarning(kind, printable(entry), offset, KINDS[kind]))
+        warning = TarWarning(kind, printable(entry), offset, KINDS[kind])
+        self._first.setdefault(kind, warning)
+        if len(self._kept) < self._limit:
+            self._kept.append(warning)
+
+    def counts(self) -> tuple[WarningCount, ...]:
+        """Every kind that was met, in order of kinds."""
+        return tuple(
+            WarningCount(self._first[kind], count) for kind, count in sorted(self._count.items())
+        )
 
     def all(self) -> tuple[TarWarning, ...]:
         """Everything kept, with a last ``more`` when some were left out."""
-        if not self._more:
+        more = self._count.total() - len(self._kept)
+        if not more:
             return tuple(self._kept)
-        text = f"{self._more} further warnings were left out"
+        text = f"{more} further warnings were left out"
         return (*self._kept, TarWarning("more", "", 0, text))

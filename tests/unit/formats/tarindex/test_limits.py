@@ -89,6 +89,24 @@ def test_a_global_xattr_cannot_be_multiplied_into_a_huge_index() -> None:
 
 def test_warnings_are_counted_beyond_their_limit() -> None:
     tar = b"".join(header(b"f%d" % i, b"\0") for i in range(20)) + END
-    warnings = _build(tar, TarLimits(max_warnings=3)).warnings
+    index = _build(tar, TarLimits(max_warnings=3))
+    warnings = index.warnings
     assert [w.kind for w in warnings] == ["nul-type"] * 3 + ["more"]
     assert warnings[3].message.startswith("17 ")
+    assert [(each.first.kind, each.first.entry, each.count) for each in index.counts] == [
+        ("nul-type", "f0", 20)
+    ]
+
+
+@pytest.mark.parametrize("limit", [0, 1, 19, 20, 21, 1000])
+def test_counts_by_kind_are_exact_whatever_the_limit(limit: int) -> None:
+    tar = b"".join(header(b"f%d" % i, b"\0") for i in range(20))
+    tar += b"".join(header(b"s%d" % i, b"S") for i in range(2)) + END
+    index = _build(tar, TarLimits(max_warnings=limit))
+    assert [(each.first.kind, each.first.entry, each.count) for each in index.counts] == [
+        ("nul-type", "f0", 20),
+        ("sparse-dropped", "s0", 2),
+    ]
+    kept = [w for w in index.warnings if w.kind != "more"]
+    assert len(kept) == min(limit, 22)
+    assert (index.warnings[-1].kind == "more") is (limit < 22)
