@@ -22,7 +22,7 @@
     │   └── PayloadTooLarge     the body is over the limit
     ├── SigningError            whoever keeps the keys
     │   ├── SignerUnavailable   retryable; the HSM, KMS or command did not answer
-    │   └── SigningRefused      no key is bound, or the certificate is expired or unfit
+    │   └── SigningRefused      no key is bound, it is unfit, or other bytes were read
     ├── VerificationFailed      a published bundle is not what it claims to be
     ├── BrokerUnavailable       retryable; Redis or the message broker cannot be reached
     ├── ServiceUnavailable      retryable; the admin API cannot be reached by its client
@@ -190,7 +190,10 @@ class SignerUnavailable(SigningError):
 
 
 class SigningRefused(SigningError):
-    """No key is bound to the repository, or the key or certificate is unfit."""
+    """No key is bound, key or certificate are unfit, or what was read is not what is claimed.
+
+    In the last case ``reason``, ``layer``, ``recorded`` and ``claimed`` say so.
+    """
 
     code = "signing-refused"
 

@@ -6,7 +6,7 @@ which annotations name which facts, and what its readers insist on.
 neither knows a wire name, and nothing tests for the name of a profile. Where the wire names come
 from is in docs/profiles.md.
 
-Annotation values are templates over the facts of ``workers.artifacts.facts``.
+Annotation values are templates over the names that ``workers.artifacts.annotations`` knows.
 """
 
 from __future__ import annotations
@@ -111,7 +111,7 @@ class Profile:
         )
 
     def states(self, fact: str) -> bool:
-        """Whether an annotation names a fact of ``workers.artifacts.facts``."""
+        """Whether an annotation names this, a name of ``workers.artifacts.annotations``."""
         return any(shape.states(fact) for shape in self.manifests)
 
 

@@ -8,7 +8,8 @@ from typing import Literal
 
 from redis import Redis
 
-from app.jobs.records import BuiltFacts, Failure, LayerBuild, level
+from app.facts import LayerFacts
+from app.jobs.records import Failure, LayerBuild, level
 from app.jobs.schedule import Lease
 from app.jobs.scripts import Scripts
 from app.jobs.state import Step
@@ -42,7 +43,8 @@ class LayerBuilds:
 
         A build that failed for good is reported as ``failed`` unless it ended before
         ``wanted.submitted``: then someone asked again and it is tried again. ``restart`` builds
-        again what was built (its blobs are gone, or a person insists).
+        again what was built (its blobs are gone, or a person insists). So is what an older release
+        built without recording what it read.
         """
         while True:
             current = self.store.get(wanted.id)
@@ -59,12 +61,11 @@ class LayerBuilds:
                     return promoted, "pending"
                 continue
             outdated = restart and (build.ended or 0.0) < wanted.submitted
-            failed = build.facts is None or build.failure is not None
-            if not outdated and not failed:
+            if build.built and not outdated:
                 return build, "built"
             # One that was cancelled because nobody waited for it has not failed.
-            dropped = build.failure is not None and build.failure.code == "cancelled"
-            if failed and not dropped and (build.ended or 0.0) >= wanted.submitted:
+            failed = build.failure is not None and build.failure.code != "cancelled"
+            if failed and (build.ended or 0.0) >= wanted.submitted:
                 return build, "failed"
             again = build.stepped(
                 Step.SUBMIT,
@@ -102,7 +103,7 @@ class LayerBuilds:
 
         return self.store.update(lease.record_id, change, lease.token)
 
-    def succeed(self, lease: Lease, facts: BuiltFacts, timings: dict[str, float]) -> LayerBuild:
+    def succeed(self, lease: Lease, facts: LayerFacts, timings: dict[str, float]) -> LayerBuild:
         """Record what was built; jobs that waited for their last layer wake up."""
         now = self._now()
 

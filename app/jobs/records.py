@@ -7,11 +7,20 @@ revision written by compare-and-swap. Times are seconds since the epoch, sizes b
 from __future__ import annotations
 
 import hashlib
-from typing import Literal, Self
+from typing import Literal, Self, cast
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    SerializerFunctionWrapHandler,
+    ValidationError,
+    ValidatorFunctionWrapHandler,
+    field_serializer,
+    field_validator,
+)
 
 from app.catalog.vocabulary import PRIORITIES, SOURCES, Priority, Source
+from app.facts import LayerFacts
 from app.jobs.messages import Lane
 from app.jobs.state import FINISHED, JobState, Step, next_state
 from app.oci.digest import DiffID, Digest
@@ -167,26 +176,6 @@ class Job(WorkRecord):
         )
 
 
-class BuiltFacts(_Record):
-    """What a layer build yielded: everything a bundle is composed from but the signature."""
-
-    index_digest: Digest
-    index_size: int
-    tree_digest: Digest
-    tree_size: int
-    root_hash: str
-    single_device_root_hash: str | None = None
-    uuid: str
-    data_size: int
-    hash_offset: int
-    entries: int
-    #: Uncompressed size.
-    tar_size: int
-    #: ``kind: entry: message`` of what the index cannot express, first ones only.
-    warnings: tuple[str, ...] = ()
-    warning_kinds: tuple[str, ...] = ()
-
-
 class LayerBuild(WorkRecord):
     """One layer under one build key in one registry; ``repository`` is where its blobs are."""
 
@@ -197,7 +186,36 @@ class LayerBuild(WorkRecord):
     builder_version: str
     padding: int
     lane: Lane = Lane.LAYER
-    facts: BuiltFacts | None = None
+    #: None, too, where an older release recorded less than is known of a layer today.
+    facts: LayerFacts | None = None
+
+    @property
+    def built(self) -> bool:
+        """Whether it ended well, and what came of it is recorded."""
+        return self.facts is not None and self.failure is None
+
+    @property
+    def outdated(self) -> bool:
+        """Whether it ended well under a release that recorded too little of it."""
+        return self.state is JobState.SUCCEEDED and self.facts is None
+
+    @field_validator("facts", mode="wrap")
+    @classmethod
+    def _known(cls, value: object, handler: ValidatorFunctionWrapHandler) -> LayerFacts | None:
+        # What was read cannot be made up from the record: the layer is built again.
+        try:
+            return cast(LayerFacts | None, handler(value))
+        except ValidationError:
+            return None
+
+    @field_serializer("facts", mode="wrap")
+    def _for_older(
+        self, facts: LayerFacts | None, handler: SerializerFunctionWrapHandler
+    ) -> object:
+        # A worker of an older release takes a layer without these for one that lost nothing.
+        if facts is None:
+            return None
+        return {**handler(facts), "warning_kinds": [each.kind for each in facts.warned]}
 
     @property
     def unit(self) -> str:

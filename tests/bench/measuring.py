@@ -15,7 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from app.oci.digest import Digest
-from workers.layers.building import ExpectedLayer, LayerOptions, build_layer
+from workers.layers.building import build_layer
+from workers.layers.built import ExpectedLayer, LayerOptions
 from workers.layers.decompression import detect
 from workers.layers.spool import Spool
 
@@ -107,9 +108,9 @@ def _build(layer: Path, work: Path) -> dict[str, object]:
         with build_layer(
             chunks, compression=kind, options=LayerOptions(), spool=spool, expected=expected
         ) as built:
-            (work / "index.erofs").write_bytes(built.index)
+            (work / "index.erofs").write_bytes(built.device_table.index)
             with (work / "tree.verity").open("wb", buffering=0) as out:
-                built.device_table.write_tree(out)
+                built.device_table.tree.write(out)
             wall = time.perf_counter() - start
             temp = sum(_allocated(path) for path in (work / "spool").rglob("*"))
             stages = dict(built.timings)

@@ -13,7 +13,8 @@ from app.oci.manifest import Manifest, parse_manifest
 from tests.support.images import PushedImage
 from tests.support.pipeline import BUNDLE, Pipeline
 from workers.artifacts.reading import read_bundle
-from workers.layers.building import LayerOptions, build_layer
+from workers.layers.building import build_layer
+from workers.layers.built import LayerOptions
 from workers.layers.spool import Spool
 
 
@@ -93,7 +94,7 @@ def _build(image: PushedImage, layer: Digest, spool: Spool) -> tuple[Digest, Dig
         options=LayerOptions(layer_digest=layer),
         spool=spool,
     ) as built:
-        return built.index_digest, built.tree_digest, built.root_hash
+        return built.facts.index_digest, built.facts.tree_digest, built.facts.root_hash
 
 
 def _scratch(spool: Path) -> Iterator[str]:

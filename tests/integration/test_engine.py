@@ -11,7 +11,7 @@ from app.errors import Cancelled
 from app.jobs.messages import Lane
 from app.jobs.schedule import Beat
 from app.jobs.state import JobState
-from app.jobs.store import LeaseLost
+from app.jobs.store import LeaseLost, Placing
 from tests.support.engine_rig import CAPS, FACTS, PERMANENT, RETRYABLE, Rig, layer_of, new_rig
 from tests.support.redis_server import RedisServer, redis_server
 from workers.engine.pulse import Pulse
@@ -200,6 +200,26 @@ def test_a_parked_job_wakes_with_its_last_layer(rig: Rig) -> None:
     # Waiting for layers is not an attempt.
     assert again.attempts == 1
     assert [rig.engine.builds.request(build)[1] for build in builds] == ["built"] * 2
+
+
+def test_what_an_older_release_built_is_built_again(rig: Rig) -> None:
+    build = rig.build()
+    rig.engine.builds.request(build)
+    layer = rig.claim(Lane.LAYER)
+    rig.engine.builds.begin(layer)
+    done = rig.engine.builds.succeed(layer, FACTS, {"total": 1.0})
+    assert rig.engine.builds.request(build) == (done, "built")
+    found = rig.engine.builds.store.get(build.id)
+    assert found is not None
+    # An older worker's record, as a newer one reads it; it ended after it was asked for.
+    older = found.record.model_copy(update={"facts": None})
+    assert rig.engine.builds.store.write(older, found.revision, Placing("none"))
+    again, status = rig.engine.builds.request(build)
+    assert (status, again.state, again.failure) == ("pending", JobState.QUEUED, None)
+    layer = rig.claim(Lane.LAYER)
+    rig.engine.builds.begin(layer)
+    rig.engine.builds.succeed(layer, FACTS, {"total": 1.0})
+    assert rig.engine.builds.request(build)[1] == "built"
 
 
 def test_a_failed_layer_wakes_its_jobs_too(rig: Rig) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,6 +11,7 @@ import httpx
 import pytest
 
 from app.jobs.state import JobState
+from app.jobs.store import Placing
 from app.oci.digest import Digest
 from app.oci.manifest import Manifest, parse_manifest
 from tests.support.images import (
@@ -23,7 +25,8 @@ from tests.support.pipeline import Pipeline, pipeline
 from tests.support.tarmaker import END, header, padded
 from tests.support.tools import require
 from workers.artifacts.reading import read_bundle
-from workers.layers.building import LayerOptions, build_layer
+from workers.layers.building import build_layer
+from workers.layers.built import LayerOptions
 from workers.layers.spool import Spool
 
 pytestmark = pytest.mark.real
@@ -65,8 +68,8 @@ def check_bundle(service: Pipeline, repository: str, image: PushedImage, tmp_pat
             options=LayerOptions(layer_digest=layer.digest),
             spool=Spool(tmp_path / "spool", 1 << 30),
         ) as built:
-            assert index == built.index
-            assert root == built.root_hash
+            assert index == built.device_table.index
+            assert root == built.facts.root_hash
         veritysetup_accepts(tmp_path, index, compressed, tree, root)
         openssl_accepts(tmp_path, signature, root, service.certificate)
 
@@ -206,6 +209,47 @@ def test_a_layer_whose_blobs_are_gone_is_built_again(service: Pipeline, tmp_path
     service.wait_idle()
     assert service.builds_done() == built + 1
     check_bundle(service, "team/stale", image, tmp_path)
+
+
+def test_a_record_of_another_layer_is_never_signed(service: Pipeline) -> None:
+    tars = [layer_tar(80), layer_tar(81)]
+    push_image(service.registry, "team/swapped", tars, tag="1")
+    service.wait_idle()
+    (job,) = service.jobs("team/swapped")
+    store = service.engine.builds.store
+    one, two = (store.get(layer.build) for layer in job.layers)
+    assert one is not None
+    assert two is not None
+    swapped = one.record.model_copy(update={"facts": two.record.facts})
+    assert store.write(swapped, one.revision, Placing("none"))
+    image = push_image(service.registry, "team/victim", tars[:1], tag="1")
+    service.wait_idle()
+    (job,) = service.jobs("team/victim")
+    assert job.state is JobState.FAILED
+    assert job.failure is not None
+    assert job.failure.code == "signing-refused"
+    assert str(one.record.layer) in job.failure.message
+    assert service.bundles("team/victim", image.digest) == []
+    log = (service.directory / "state" / "audit.jsonl").read_text().splitlines()
+    (refusal,) = [line for line in map(json.loads, log) if line["event"] == "refused"]
+    assert (refusal["layer"], refusal["job"]) == (one.record.layer, job.id)
+
+
+def test_what_an_older_release_recorded_is_built_again(service: Pipeline, tmp_path: Path) -> None:
+    tars = [layer_tar(82)]
+    push_image(service.registry, "team/upgraded", tars, tag="1")
+    service.wait_idle()
+    (job,) = service.jobs("team/upgraded")
+    store = service.engine.builds.store
+    found = store.get(job.layers[0].build)
+    assert found is not None
+    older = found.record.model_copy(update={"facts": None})
+    assert store.write(older, found.revision, Placing("none"))
+    built = service.builds_done()
+    image = push_image(service.registry, "team/later", tars, tag="1")
+    service.wait_idle()
+    assert service.builds_done() == built + 1
+    check_bundle(service, "team/later", image, tmp_path)
 
 
 def test_a_lying_diff_id_is_a_permanent_failure(service: Pipeline) -> None:

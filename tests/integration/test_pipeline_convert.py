@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
+from app.oci.digest import DiffID, Digest
 from app.registry.coordination import LocalCoordination
 from app.registry.protocols import Registry
 from tests.support.certificates import identity
@@ -173,6 +174,43 @@ def test_a_lossy_image_is_skipped_and_an_unsigned_one_refused(
     assert (line["state"], line["reason"]) == ("failed", "configuration")
     (line,) = run(tmp_path, "convert", f"{server.host}/cli/unsigned:1", "--profile", "verilayer")
     assert line["state"] == "attached"
+
+
+def test_a_loss_hidden_behind_allowed_ones_is_not_published(
+    server: RunningRegistry, registry: Registry, key: list[str], tmp_path: Path
+) -> None:
+    sparse = b"".join(header(b"sparse%d" % each, b"S") for each in range(20))
+    hidden = sparse + header(b"old", b"\0", size=3) + padded(b"abc") + END
+    push_image(registry, "cli/hidden", [hidden], tag="hidden")
+    push_image(registry, "cli/hidden", [sparse + END], tag="allowed")
+    config = tmp_path / "config.yaml"
+    config.write_text("build: {allow_lossy: [sparse-dropped]}\n")
+    reference, options = f"{server.host}/cli/hidden", ["--config", str(config), *key]
+    (line,) = run(tmp_path, "convert", f"{reference}:hidden", *options)
+    assert (line["state"], line["reason"]) == ("skipped", "lossy")
+    assert line["detail"].startswith("1 entries of the image")
+    assert "nul-type: old" in line["detail"]
+    assert len(line["layers"][0]["warnings"]) == 20
+    (line,) = run(tmp_path, "convert", f"{reference}:allowed", *options)
+    assert line["state"] == "attached"
+
+
+def test_an_image_that_lies_about_a_shared_layer_fails_alone(
+    server: RunningRegistry, registry: Registry, key: list[str], tmp_path: Path
+) -> None:
+    tar = layer_tar(60)
+    honest = push_image(registry, "cli/lies", [tar], architecture="amd64")
+    liar = push_image(
+        registry, "cli/lies", [tar], architecture="arm64", diff_ids=[DiffID(Digest.of(b"no tar"))]
+    )
+    push_index(registry, "cli/lies", "1", {"amd64": honest, "arm64": liar})
+    lines = run(tmp_path, "convert", f"{server.host}/cli/lies:1", *key, status=1)
+    assert [(one["platform"], one["state"]) for one in lines] == [
+        ("linux/amd64", "attached"),
+        ("linux/arm64", "failed"),
+    ]
+    assert "diffID" in lines[1]["detail"]
+    assert registry.list_referrers("cli/lies", liar.digest) == []
 
 
 def test_an_absent_image_is_a_registry_failure(server: RunningRegistry, tmp_path: Path) -> None:

@@ -20,7 +20,7 @@ from tests.support.cms_variants import CmsMaker
 from tests.support.kernel_rig import Case, Outcome, Report, boot
 from tests.support.sample_layer import SampleLayer, convert, make_tar
 from workers.formats.pkcs7.acceptance import kernel_findings
-from workers.layers.building import LayerOptions
+from workers.layers.built import LayerOptions
 from workers.signing.opening import open_signer
 
 pytestmark = [pytest.mark.real, pytest.mark.qemu, pytest.mark.xdist_group("qemu")]
@@ -58,8 +58,8 @@ class Bench:
                 name,
                 disk or "device-table",
                 root or form.root_hash,
-                layer.built.data_size,
-                layer.built.hash_offset,
+                layer.built.facts.data_size,
+                layer.built.facts.hash_offset,
                 signature,
             )
         )
@@ -155,10 +155,10 @@ def bench(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
 
 
 def _flips(layer: SampleLayer, disk: bytes) -> dict[str, int]:
-    top = layer.built.hash_offset + 512
+    top = layer.built.facts.hash_offset + 512
     return {
         "data": layer.data_offset("usr/bin/tool-005"),
-        "index": len(layer.built.index) - 40,
+        "index": len(layer.built.device_table.index) - 40,
         "superblock": 1024 + 80,
         "tree-top": top + 3,
         "tree-leaf": len(disk) - 512 - (len(disk) - top) // 2,
@@ -172,13 +172,14 @@ def _fill(bench: Bench) -> None:
         SignerConfig(name="rig", kind="pem", key=str(key), certificate=str(certificate)),
         bench.folder,
     )
-    built = bench.layer.built
-    ours = signer.sign(built.root_hash)
+    facts = bench.layer.built.facts
+    assert facts.single_device_root_hash is not None
+    ours = signer.sign(facts.root_hash)
     bench.case("ours", ours)
-    bench.case("ours-single-device", signer.sign(built.single_device_root_hash), "single-device")
-    bench.case("ours-padded", signer.sign(bench.padded.built.root_hash), "padded")
+    bench.case("ours-single-device", signer.sign(facts.single_device_root_hash), "single-device")
+    bench.case("ours-padded", signer.sign(bench.padded.built.facts.root_hash), "padded")
     bench.case("no-signature", None)
-    wrong = "f" + built.root_hash[1:] if built.root_hash[0] != "f" else "0" + built.root_hash[1:]
+    wrong = "f" + facts.root_hash[1:] if facts.root_hash[0] != "f" else "0" + facts.root_hash[1:]
     bench.case("wrong-root-signed", signer.sign(wrong), root=wrong)
     bench.case("wrong-root", ours, root=wrong)
     for name in FLIPS:
@@ -190,7 +191,7 @@ def required(bench: Bench) -> Report:
     """The boot with require_signatures=1."""
     who = _signers(bench)
     _fill(bench)
-    variants = _variants(CmsMaker(bench.folder), bench.layer.built.root_hash, who)
+    variants = _variants(CmsMaker(bench.folder), bench.layer.built.facts.root_hash, who)
     assert set(variants) == set(KERNEL)
     for name, signature in variants.items():
         bench.case(f"cms-{name}", signature)
@@ -207,21 +208,27 @@ def required(bench: Bench) -> Report:
 @pytest.fixture(scope="module")
 def optional(bench: Bench, tmp_path_factory: pytest.TempPathFactory) -> Report:
     """The boot with require_signatures=0 and no key of ours in the firmware."""
-    built = bench.layer.built
+    facts = bench.layer.built.facts
     key, certificate = bench.ours.write(bench.folder, name="ours")
     signer = open_signer(
         SignerConfig(name="rig", kind="pem", key=str(key), certificate=str(certificate)),
         bench.folder,
     )
     cases = [
-        Case("unsigned", "device-table", built.root_hash, built.data_size, built.hash_offset),
+        Case(
+            "unsigned",
+            "device-table",
+            facts.root_hash,
+            facts.data_size,
+            facts.hash_offset,
+        ),
         Case(
             "untrusted",
             "device-table",
-            built.root_hash,
-            built.data_size,
-            built.hash_offset,
-            signer.sign(built.root_hash),
+            facts.root_hash,
+            facts.data_size,
+            facts.hash_offset,
+            signer.sign(facts.root_hash),
         ),
     ]
     disks = {"device-table": bench.disks["device-table"]}

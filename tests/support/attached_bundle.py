@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from app.catalog.profiles import ProfileName
 from app.config.model import SignerConfig
 from app.oci.descriptor import Descriptor
-from app.oci.digest import DiffID, Digest
+from app.oci.digest import Digest
 from app.oci.manifest import Manifest, RawManifest, parse_manifest
 from app.registry.protocols import Registry
 from app.registry.repository import Repository
@@ -15,7 +16,7 @@ from app.registry.transfer.sources import BytesSource
 from tests.support.certificates import Identity
 from tests.support.sample_layer import SampleLayer
 from workers.artifacts.compose import Bundle, compose
-from workers.artifacts.materialization import LayerMaterialization, SignedRoot, StoredBlob
+from workers.artifacts.signed import SignedLayer
 from workers.images.placement import Placement
 from workers.images.publish import publish
 from workers.signing.opening import open_signer
@@ -44,29 +45,22 @@ def bundle_for(
     parsed = parse_manifest(image)
     assert isinstance(parsed, Manifest)
     built = sample.built
-    root = built.root_hash
-    layer = LayerMaterialization(
-        layer=parsed.layers[0],
-        diff_id=DiffID(Digest.of(sample.tar)),
-        index=StoredBlob(built.index_digest, len(built.index)),
-        tree=StoredBlob(built.tree_digest, built.tree_size),
-        root=SignedRoot(root, signer.sign(root) if signer else None),
-        single_device=None,
-        uuid=str(built.uuid),
+    facts = replace(
+        built.facts,
+        layer_digest=parsed.layers[0].digest,
+        single_device_root_hash=None,
         builder_version=builder_version,
-        padding=built.padding,
-        data_size=built.data_size,
-        hash_offset=built.hash_offset,
-        entries=built.entries,
     )
+    signature = signer.sign(facts.root_hash) if signer else None
+    layer = SignedLayer(parsed.layers[0], facts, signature)
     (bundle,) = compose(profile, image.descriptor, [layer])
     return bundle
 
 
 def push_content(registry: Registry, repository: str, sample: SampleLayer) -> None:
     """Push index and tree."""
-    with sample.built.open_tree() as tree:
-        for data in (sample.built.index, tree.read()):
+    with sample.built.device_table.tree.open() as tree:
+        for data in (sample.built.device_table.index, tree.read()):
             blob = Descriptor(
                 media_type="application/octet-stream", digest=Digest.of(data), size=len(data)
             )

@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from app.catalog.vocabulary import Source
+from app.facts import LayerFacts
 from app.jobs.connection import connect
 from app.jobs.engine import JobEngine
 from app.jobs.messages import Lane
 from app.jobs.records import (
-    BuiltFacts,
     Failure,
     Job,
     JobKey,
@@ -135,17 +135,24 @@ class Rig:
         assert Reaper(self.engine).round() is not None
 
 
-FACTS = BuiltFacts(
+FACTS = LayerFacts(
+    layer_digest=Digest.of(b"layer"),
+    layer_size=10,
+    diff_id=DiffID(Digest.of(b"tar")),
+    tar_size=1,
+    builder_version="1.9.3",
+    padding=512,
+    uuid="u",
     index_digest=Digest.of(b"index"),
     index_size=5,
     tree_digest=Digest.of(b"tree"),
     tree_size=4,
     root_hash="a" * 64,
-    uuid="u",
     data_size=1,
     hash_offset=1,
     entries=1,
-    tar_size=1,
+    warnings=(),
+    warned=(),
 )
 
 

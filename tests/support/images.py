@@ -72,17 +72,21 @@ def push_image(
     tag: str | None = None,
     architecture: str = "amd64",
     salt: str = "",
+    diff_ids: Sequence[DiffID] | None = None,
 ) -> PushedImage:
-    """Push an image of gzip layers; ``salt`` makes another image of the same layers."""
+    """Push an image of gzip layers; ``salt`` makes another image of the same layers.
+
+    ``diff_ids`` are what its config claims, where that is not the truth.
+    """
     compressed = [_gzip(tar) for tar in tars]
     layers = [push_blob(registry, repository, GZIP_LAYER, data) for data in compressed]
-    diff_ids = tuple(DiffID(Digest.of(tar)) for tar in tars)
+    claimed = tuple(diff_ids or (DiffID(Digest.of(tar)) for tar in tars))
     config = encode(
         {
             "os": "linux",
             "architecture": architecture,
             "config": {"Labels": {"salt": salt}},
-            "rootfs": {"type": "layers", "diff_ids": list(diff_ids)},
+            "rootfs": {"type": "layers", "diff_ids": list(claimed)},
         }
     )
     described = push_blob(registry, repository, mediatypes.OCI_CONFIG, config)
@@ -99,7 +103,7 @@ def push_image(
     )
     registry.push_manifest(repository, manifest, tag)
     blobs = dict(zip((layer.digest for layer in layers), compressed, strict=True))
-    return PushedImage(manifest, tuple(layers), diff_ids, blobs)
+    return PushedImage(manifest, tuple(layers), claimed, blobs)
 
 
 def push_attestation(registry: Registry, repository: str) -> RawManifest:

@@ -15,6 +15,7 @@ import zstandard
 
 from app.catalog.profiles import ProfileName
 from app.config.model import BuildConfig, Defaults
+from app.facts import LayerFacts
 from app.oci import mediatypes
 from app.oci.descriptor import Descriptor
 from app.oci.digest import DiffID, Digest
@@ -23,22 +24,16 @@ from app.registry.coordination import LocalCoordination
 from app.registry.protocols import Registry
 from app.registry.transfer.sources import BytesSource
 from tests.support.tools import require
-from workers.artifacts.materialization import LayerMaterialization, SignedRoot, StoredBlob
+from workers.artifacts.signed import SignedLayer
 from workers.formats.verity.blocks import block_hashes
 from workers.formats.verity.extents import HeldBytes, chunks, held
 from workers.formats.verity.superblock import VeritySuperblock
 from workers.formats.verity.tree import build_tree
-from workers.images.image import Sign, attach, compose_all, materialize, read_plan
+from workers.images.image import attach, compose_all, read_plan, wants_single_device
 from workers.images.publish import Published
 from workers.layers.identity import erofs_uuid, verity_uuid
-from workers.layers.remote import (
-    build_remote_layer,
-    facts_of,
-    layer_options,
-    push_built,
-)
+from workers.layers.remote import build_remote_layer, layer_options, push_built
 from workers.layers.spool import Spool
-from workers.signing.authority import RootEvidence
 from workers.signing.signer import Pkcs7Signer
 
 APPLETS = ("sh", "cat", "find", "id", "sha256sum", "sort", "stat", "readlink")
@@ -186,30 +181,30 @@ def convert_image(
 ) -> list[Published]:
     """Build every layer and attach the bundles, as the service's tasks do one by one."""
     build, plan = BuildConfig(), read_plan(registry, image.repository, image.manifest)
-    sign: Sign = _signing(signer)
     layers = []
     for planned in plan.layers:
         with build_remote_layer(
             registry, image.repository, planned.descriptor, planned.diff_id,
             layer_options(build, planned.descriptor), Spool(spool, 4 << 30),
-            cancelled=lambda: False, progress=lambda phase, done, size: None,
         ) as built:  # fmt: skip
             push_built(registry, image.repository, built)
-            facts = facts_of(built)
-        layers.append(
-            materialize(
-                planned, facts, build.builder_version, build.padding, sign,
-                single_device="verilayer" in profiles,
-            )
-        )  # fmt: skip
+        layers.append(_signed(signer, planned.descriptor, built.facts, profiles))
     bundles = compose_all(plan, profiles, layers)
     return attach(registry, LocalCoordination(), image.repository, bundles, Defaults(), force=True)
 
 
-def _signing(signer: Pkcs7Signer | None) -> Sign:
+def _signed(
+    signer: Pkcs7Signer | None,
+    layer: Descriptor,
+    facts: LayerFacts,
+    profiles: Sequence[ProfileName],
+) -> SignedLayer:
     if signer is None:
-        return lambda evidence: SignedRoot(evidence.root_hash)
-    return lambda evidence: SignedRoot(evidence.root_hash, signer.sign(evidence.root_hash))
+        return SignedLayer(layer, facts)
+    single = facts.single_device_root_hash if wants_single_device(profiles) else None
+    return SignedLayer(
+        layer, facts, signer.sign(facts.root_hash), signer.sign(single) if single else None
+    )
 
 
 def merged_files(tars: Sequence[bytes]) -> dict[str, str]:
@@ -263,7 +258,7 @@ def attach_forged(
 
     Everything in it is consistent with that data, whatever the layer holds.
     """
-    sign, made = _signing(signer), []
+    made = []
     for (index, data), descriptor, diff_id in zip(
         layers, image.layers, image.diff_ids, strict=True
     ):
@@ -271,22 +266,17 @@ def attach_forged(
         tree = build_tree(b"", held(bytes(block_hashes(padded))), lambda size: HeldBytes())
         superblock = VeritySuperblock(verity_uuid(descriptor.digest).bytes, len(padded) // 512)
         blob = b"".join(chunks(tree.extents(superblock.encode()), 1 << 20))
-        root = sign(RootEvidence(descriptor.digest, diff_id, tree.root.hex(), "device-table"))
-        stored = [
-            StoredBlob(found.digest, found.size)
-            for found in (
-                _push(registry, image.repository, each, "application/octet-stream")
-                for each in (index, blob)
-            )
-        ]
-        made.append(
-            LayerMaterialization(
-                layer=descriptor, diff_id=diff_id, index=stored[0], tree=stored[1], root=root,
-                single_device=None, uuid=str(erofs_uuid(descriptor.digest)),
-                builder_version=BuildConfig().builder_version, padding=512, data_size=len(data),
-                hash_offset=len(padded), entries=1,
-            )
+        for each in (index, blob):
+            _push(registry, image.repository, each, "application/octet-stream")
+        facts = LayerFacts(
+            layer_digest=descriptor.digest, layer_size=descriptor.size, diff_id=diff_id,
+            tar_size=len(data) - len(index), builder_version=BuildConfig().builder_version,
+            padding=512, uuid=str(erofs_uuid(descriptor.digest)),
+            index_digest=Digest.of(index), index_size=len(index),
+            tree_digest=Digest.of(blob), tree_size=len(blob), root_hash=tree.root.hex(),
+            data_size=len(data), hash_offset=len(padded), entries=1, warnings=(), warned=(),
         )  # fmt: skip
+        made.append(_signed(signer, descriptor, facts, ()))
     plan = read_plan(registry, image.repository, image.manifest)
     bundles = compose_all(plan, ("verilayer",), made)
     attach(registry, LocalCoordination(), image.repository, bundles, Defaults(), force=True)

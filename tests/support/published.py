@@ -9,6 +9,7 @@ from pathlib import Path
 
 from app.catalog.profiles import ProfileName
 from app.config.model import SignerConfig
+from app.facts import LayerFacts
 from app.oci import mediatypes
 from app.oci.descriptor import Descriptor
 from app.oci.digest import DiffID, Digest
@@ -19,10 +20,11 @@ from app.registry.transfer.sources import BytesSource
 from tests.support.certificates import Identity, identity
 from tests.support.sample_layer import make_tar
 from workers.artifacts.compose import Bundle, compose
-from workers.artifacts.materialization import LayerMaterialization, SignedRoot, StoredBlob
+from workers.artifacts.signed import SignedLayer
 from workers.images.placement import Placement
 from workers.images.publish import Published, publish
-from workers.layers.building import ExpectedLayer, LayerOptions, build_layer
+from workers.layers.building import build_layer
+from workers.layers.built import ExpectedLayer, LayerOptions
 from workers.layers.spool import Spool
 from workers.signing.opening import open_signer
 from workers.signing.signer import RootHashSigner
@@ -106,7 +108,7 @@ def convert(
     signer: RootHashSigner | None,
     *,
     padding: int = 512,
-) -> list[LayerMaterialization]:
+) -> list[SignedLayer]:
     """Build every layer, push index and tree, sign the root hashes."""
     done = []
     for blob, diff_id, tar in image.layers:
@@ -117,34 +119,26 @@ def convert(
             spool=Spool(folder / "spool", 1 << 30),
             expected=ExpectedLayer(blob.digest, blob.size, diff_id),
         ) as built:
-            push(registry, image.repository, built.index)
-            with built.open_tree() as tree:
+            push(registry, image.repository, built.device_table.index)
+            with built.device_table.tree.open() as tree:
                 push(registry, image.repository, tree.read())
-            roots = [built.root_hash, built.single_device_root_hash]
-            one, two = (SignedRoot(each, signer.sign(each) if signer else None) for each in roots)
-            done.append(
-                LayerMaterialization(
-                    layer=blob,
-                    diff_id=diff_id,
-                    index=StoredBlob(built.index_digest, len(built.index)),
-                    tree=StoredBlob(built.tree_digest, built.tree_size),
-                    root=one,
-                    single_device=two,
-                    uuid=built.uuid,
-                    builder_version=built.builder_version,
-                    padding=padding,
-                    data_size=built.data_size,
-                    hash_offset=built.hash_offset,
-                    entries=built.entries,
-                )
-            )
+            done.append(signed_by(signer, blob, built.facts))
     return done
+
+
+def signed_by(signer: RootHashSigner | None, layer: Descriptor, facts: LayerFacts) -> SignedLayer:
+    """Sign both root hashes, or neither."""
+    if signer is None:
+        return SignedLayer(layer, facts)
+    single = facts.single_device_root_hash
+    assert single is not None
+    return SignedLayer(layer, facts, signer.sign(facts.root_hash), signer.sign(single))
 
 
 def attach(
     registry: Registry,
     image: Image,
-    layers: Sequence[LayerMaterialization],
+    layers: Sequence[SignedLayer],
     profiles: Sequence[ProfileName],
     placement: Placement | None = None,
 ) -> list[Published]:

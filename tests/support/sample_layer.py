@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from app.oci.digest import Digest
-from workers.layers.building import BuiltLayer, LayerOptions, build_layer
-from workers.layers.built import LayoutForm
+from workers.layers.building import build_layer
+from workers.layers.built import BuiltLayer, LayerOptions, LayoutForm
 from workers.layers.spool import Spool
 
 
@@ -29,8 +29,8 @@ class SampleLayer:
         """``[index][tar][padding][superblock][levels]`` in a layout."""
         form = self.form(layout)
         data = form.index + self.tar
-        with form.open_tree() as tree:
-            return data.ljust(self.built.hash_offset, b"\0") + tree.read()
+        with form.tree.open() as tree:
+            return data.ljust(self.built.facts.hash_offset, b"\0") + tree.read()
 
     def form(self, layout: str) -> LayoutForm:
         """The built form of a layout."""
@@ -39,7 +39,7 @@ class SampleLayer:
     def data_offset(self, name: str) -> int:
         """Where a file's bytes start on the disk."""
         with tarfile.open(fileobj=io.BytesIO(self.tar)) as tar:
-            return len(self.built.index) + tar.getmember(name).offset_data
+            return len(self.built.device_table.index) + tar.getmember(name).offset_data
 
 
 def make_tar(files: int = 60, seed: int = 7) -> bytes:
@@ -75,7 +75,7 @@ def convert(tar: bytes, folder: Path, options: LayerOptions | None = None) -> Sa
     built = build_layer(
         [tar], compression="", options=options or LayerOptions(), spool=Spool(folder, 1 << 30)
     )
-    assert built.blob_digest == Digest.of(tar)
+    assert built.facts.layer_digest == Digest.of(tar)
     sums = sorted(_sums(tar), key=lambda line: line[64:])
     digest = hashlib.sha256("".join(sums).encode()).hexdigest()
     return SampleLayer(tar, built, digest, len(sums))

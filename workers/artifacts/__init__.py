@@ -1,1 +1,1 @@
-"""Bundles: layer materializations to manifests, by profile. Pure."""
+"""Bundles: signed layers to manifests, by profile. Pure."""

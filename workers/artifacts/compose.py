@@ -1,4 +1,4 @@
-"""From materialized layers to the exact manifests of a profile.
+"""From signed layers to the exact manifests of a profile.
 
 Byte-deterministic: the same layers, signatures and subject give the same manifests everywhere, so
 that attaching twice is visible as the same digest. No clock: where readers choose the newest
@@ -17,8 +17,8 @@ from app.oci.descriptor import Descriptor
 from app.oci.digest import Digest
 from app.oci.manifest import RawManifest, encode
 from app.oci.mediatypes import EMPTY_JSON, OCI_EMPTY, OCI_MANIFEST
-from workers.artifacts.facts import fill, image_facts, layer_facts
-from workers.artifacts.materialization import LayerMaterialization, SignedRoot
+from workers.artifacts.annotations import image_annotations, layer_annotations
+from workers.artifacts.signed import SignedLayer
 
 #: ``created`` of a subject's first bundle: a fixed time, so that nothing depends on a clock.
 FIRST_CREATED = "2025-01-01T00:00:00Z"
@@ -47,7 +47,7 @@ class Bundle:
 def compose(
     profile_name: ProfileName,
     subject: Descriptor,
-    layers: Sequence[LayerMaterialization],
+    layers: Sequence[SignedLayer],
     *,
     created: str = FIRST_CREATED,
 ) -> list[Bundle]:
@@ -61,7 +61,7 @@ def compose(
     profile = PROFILES[profile_name]
     if not layers:
         raise ConfigurationError(f"{subject.digest} has no layers to bundle")
-    lowest: dict[Digest, tuple[int, LayerMaterialization]] = {}
+    lowest: dict[Digest, tuple[int, SignedLayer]] = {}
     for number, layer in enumerate(layers):
         _check(profile, layer)
         lowest.setdefault(layer.layer.digest, (number, layer))
@@ -101,15 +101,15 @@ def next_created(existing: Sequence[str | None]) -> str:
     return following.strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-def _check(profile: Profile, layer: LayerMaterialization) -> None:
-    if profile.signed and layer.root.signature is None:
+def _check(profile: Profile, layer: SignedLayer) -> None:
+    if profile.signed and layer.signature is None:
         raise SigningRefused(
             f"layer {layer.layer.digest} is not signed, and readers of {profile.name} fail without",
             advice=f"bind a signer to this repository, or use the profile {_unsigned()}",
         )
-    if profile.padding is not None and layer.padding != profile.padding:
+    if profile.padding is not None and layer.facts.padding != profile.padding:
         raise ConfigurationError(
-            f"layer {layer.layer.digest} is padded to {layer.padding} bytes, "
+            f"layer {layer.layer.digest} is padded to {layer.facts.padding} bytes, "
             f"readers of {profile.name} assume {profile.padding}"
         )
 
@@ -119,7 +119,7 @@ def _unsigned() -> str:
 
 
 def _layer_graph(
-    profile: Profile, numbered: tuple[int, LayerMaterialization], created: str
+    profile: Profile, numbered: tuple[int, SignedLayer], created: str
 ) -> Iterator[Bundle]:
     # The layer's manifest is the same in every image, so it is position 0 of itself.
     layer = numbered[1]
@@ -134,20 +134,19 @@ def _manifest(
     profile: Profile,
     shape: ManifestShape,
     subject: Descriptor | None,
-    layers: Sequence[tuple[int, LayerMaterialization]],
+    layers: Sequence[tuple[int, SignedLayer]],
     created: str,
-    about: LayerMaterialization | None = None,
+    about: SignedLayer | None = None,
 ) -> Bundle:
     blobs: dict[Digest, bytes] = {_EMPTY.digest: EMPTY_JSON}
     entries: list[Descriptor] = []
     stored: list[Descriptor] = []
     for number, layer in layers:
-        facts = layer_facts(layer, number)
         for part in shape.parts:
             content = _content(part, layer)
             if content is None:
                 continue
-            entry = _entry(part, content, facts)
+            entry = _entry(part, content, layer, number)
             if isinstance(content, bytes):
                 blobs[entry.digest] = content
             else:
@@ -156,8 +155,9 @@ def _manifest(
     document = _document(shape.artifact_type, entries)
     if subject is not None:
         document["subject"] = _plain(subject).wire()
-        facts = image_facts(subject, layers[0][1].builder_version, created)
-        if annotations := fill(shape.annotations, facts):
+        version = layers[0][1].facts.builder_version
+        annotations = image_annotations(shape.annotations, subject, version, created)
+        if annotations:
             document["annotations"] = annotations
     return Bundle(
         profile=profile.name,
@@ -181,31 +181,33 @@ def _document(artifact_type: str, entries: Sequence[Descriptor]) -> dict[str, ob
     }
 
 
-def _content(part: Part, layer: LayerMaterialization) -> Descriptor | bytes | None:
+def _content(part: Part, layer: SignedLayer) -> Descriptor | bytes | None:
     """Content of a part: inline bytes, a description of stored content, or None when absent."""
+    facts = layer.facts
     match part.content:
         case "index":
             return Descriptor(
-                media_type=part.media_type, digest=layer.index.digest, size=layer.index.size
+                media_type=part.media_type, digest=facts.index_digest, size=facts.index_size
             )
         case "tree":
             return Descriptor(
-                media_type=part.media_type, digest=layer.tree.digest, size=layer.tree.size
+                media_type=part.media_type, digest=facts.tree_digest, size=facts.tree_size
             )
         case "image-layer":
             return _plain(layer.layer)
         case "signature":
-            return layer.root.signature
+            return layer.signature
         case "single-device-signature":
-            return (layer.single_device or SignedRoot("")).signature
+            return layer.single_device_signature
 
 
-def _entry(part: Part, content: Descriptor | bytes, facts: Mapping[str, str]) -> Descriptor:
+def _entry(part: Part, content: Descriptor | bytes, layer: SignedLayer, number: int) -> Descriptor:
     if isinstance(content, bytes):
         content = Descriptor(
             media_type=part.media_type, digest=Digest.of(content), size=len(content)
         )
-    return content.model_copy(update={"annotations": fill(part.annotations, facts) or None})
+    annotations = layer_annotations(part.annotations, layer, number)
+    return content.model_copy(update={"annotations": annotations or None})
 
 
 def _plain(descriptor: Descriptor) -> Descriptor:

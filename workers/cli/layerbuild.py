@@ -15,10 +15,11 @@ from typing import Any, BinaryIO
 from uuid import UUID
 
 from app.errors import SourceInvalid, VerilayerError
+from app.facts import Layout
 from app.oci.digest import Digest
 from workers.cli.layerreport import Report
 from workers.layers.building import build_layer
-from workers.layers.built import BuiltLayer, ExpectedLayer, LayerOptions, Layout, LayoutForm
+from workers.layers.built import BuiltLayer, ExpectedLayer, LayerOptions, LayoutForm
 from workers.layers.decompression import detect
 from workers.layers.spool import Spool
 
@@ -97,30 +98,32 @@ def _build(path: Path, request: Request, spool: Spool, report: Report) -> dict[s
                     reason="lossy",
                 )
             form = layer.form(request.layout)
-            tree_digest = _write(form, path, request.out) if request.out else form.tree_digest
-            return _facts(path, layer, form, tree_digest, time.perf_counter() - started)
+            if request.out:
+                _write(form, path, request.out)
+            return {
+                "file": str(path),
+                "layer_digest": request.layer_digest or layer.facts.layer_digest,
+                **_facts(layer, form),
+                "seconds": round(time.perf_counter() - started, 6),
+                "warnings": [_text(warning) for warning in layer.warnings],
+            }
 
 
-def _facts(
-    path: Path, layer: BuiltLayer, form: LayoutForm, tree_digest: Digest, seconds: float
-) -> dict[str, Any]:
+def _facts(layer: BuiltLayer, form: LayoutForm) -> dict[str, Any]:
+    facts = layer.facts
     return {
-        "file": str(path),
-        "layer_digest": layer.layer_digest,
-        "diff_id": layer.diff_id,
-        "uuid": layer.uuid,
-        "builder_version": layer.builder_version,
+        "diff_id": facts.diff_id,
+        "uuid": facts.uuid,
+        "builder_version": facts.builder_version,
         "layout": form.layout,
         "index_digest": form.index_digest,
         "index_size": len(form.index),
-        "tree_digest": tree_digest,
-        "tree_size": form.tree_size,
-        "data_size": layer.data_size,
-        "hash_offset": layer.hash_offset,
+        "tree_digest": form.tree.digest,
+        "tree_size": form.tree.size,
+        "data_size": facts.data_size,
+        "hash_offset": facts.hash_offset,
         "root_hash": form.root_hash,
-        "entries": layer.entries,
-        "seconds": round(seconds, 6),
-        "warnings": [_text(warning) for warning in layer.warnings],
+        "entries": facts.entries,
     }
 
 
@@ -144,13 +147,13 @@ def _chunks(chunk: bytes, file: BinaryIO, told: Callable[[int], None]) -> Iterat
         chunk = file.read(_CHUNK)
 
 
-def _write(form: LayoutForm, path: Path, out: Path) -> Digest:
-    """Write both files under names that appear only when they are whole; return the tree's."""
+def _write(form: LayoutForm, path: Path, out: Path) -> None:
+    """Write both files under names that appear only when they are whole."""
     name = "stdin" if str(path) == "-" else path.name.partition(".")[0] or "layer"
     out.mkdir(parents=True, exist_ok=True)
     with _Whole(out / f"{name}.index.erofs") as index, _Whole(out / f"{name}.tree.verity") as tree:
         index.write(form.index)
-        return form.write_tree(tree)
+        form.tree.write(tree)
 
 
 class _Whole:

@@ -16,10 +16,11 @@ if TYPE_CHECKING:
 
     from app.catalog.profiles import ProfileName
     from app.config.model import Defaults
+    from app.facts import LayerFacts
     from app.oci.descriptor import Descriptor
     from app.oci.digest import Digest
     from workers.cli.opening import Place
-    from workers.layers.building import BuiltLayer
+    from workers.layers.built import BuiltLayer
     from workers.signing.audit import AuditLog
     from workers.signing.certificates import CertificateChain
     from workers.signing.offline import (
@@ -91,11 +92,14 @@ def _prepare(reference: str, place: Place, build: Any, out: Path) -> Prepared:
     from workers.images.image import plan_of
     from workers.layers.remote import build_remote_layer, layer_options
     from workers.layers.spool import Spool
-    from workers.signing.offline import Prepared, PreparedImage
+    from workers.signing.evidence import evidence_of
+    from workers.signing.offline import Prepared, PreparedImage, PreparedLayer
 
     registry, repository = place.repository.registry, place.repository.name
     spool = Spool(out / "spool", 1 << 44)
-    images, layers = [], {}
+    images: list[PreparedImage] = []
+    layers: dict[Digest, PreparedLayer] = {}
+    facts: dict[Digest, LayerFacts] = {}
     root = registry.fetch_manifest(repository, place.target)
     for found in walk(root, lambda digest: registry.fetch_manifest(repository, digest)):
         if not isinstance(found, Found):
@@ -103,7 +107,8 @@ def _prepare(reference: str, place: Place, build: Any, out: Path) -> Prepared:
         plan = plan_of(registry, repository, found.manifest)
         for planned in plan.layers:
             layer = planned.descriptor
-            if layer.digest in layers:
+            if (known := facts.get(layer.digest)) is not None:
+                evidence_of(known, planned, build)
                 continue
             with build_remote_layer(
                 registry,
@@ -112,10 +117,11 @@ def _prepare(reference: str, place: Place, build: Any, out: Path) -> Prepared:
                 planned.diff_id,
                 layer_options(build, layer),
                 spool,
-                cancelled=lambda: False,
-                progress=lambda phase, done, size: None,
             ) as built:
-                layers[layer.digest] = _prepared(layer, built, out)
+                facts[layer.digest] = built.facts
+                evidence = evidence_of(built.facts, planned, build)
+                prepared = layers[layer.digest] = PreparedLayer.of(layer, evidence)
+                _write_content(prepared, built, out)
         digests = tuple(planned.descriptor.digest for planned in plan.layers)
         images.append(
             PreparedImage(subject=plan.subject, platform=str(plan.platform), layers=digests)
@@ -123,28 +129,10 @@ def _prepare(reference: str, place: Place, build: Any, out: Path) -> Prepared:
     return Prepared(reference=reference, images=tuple(images), layers=layers)
 
 
-def _prepared(layer: Any, built: BuiltLayer, out: Path) -> PreparedLayer:
-    from workers.signing.offline import PreparedLayer
-
-    prepared = PreparedLayer(
-        layer=layer,
-        diff_id=built.diff_id,
-        index=built.index_digest,
-        index_size=len(built.index),
-        tree=built.tree_digest,
-        tree_size=built.tree_size,
-        root_hash=built.root_hash,
-        uuid=built.uuid,
-        builder_version=built.builder_version,
-        padding=built.padding,
-        data_size=built.data_size,
-        hash_offset=built.hash_offset,
-        entries=built.entries,
-    )
-    prepared.path(out, "index").write_bytes(built.index)
+def _write_content(prepared: PreparedLayer, built: BuiltLayer, out: Path) -> None:
+    prepared.path(out, "index").write_bytes(built.device_table.index)
     with prepared.path(out, "tree").open("wb") as tree:
-        built.device_table.write_tree(tree)
-    return prepared
+        built.device_table.tree.write(tree)
 
 
 @command.command()

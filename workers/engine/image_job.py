@@ -29,8 +29,9 @@ from workers.engine.context import InForce, WorkerContext
 from workers.engine.failures import failure_of
 from workers.engine.layers import LayerFailed, Layers
 from workers.engine.pulse import Pulse
-from workers.engine.signatures import signing
+from workers.engine.signatures import image_signer
 from workers.images import image
+from workers.images.lossless import check_lossless
 from workers.images.publish import Published
 
 log = structlog.get_logger(__name__)
@@ -141,23 +142,14 @@ class _Run:
             )
 
     def _attach(self, plan: ImagePlan, found: list[JobLayer], layers: Layers) -> None:
-        job, build = self._job, self._force.config.build
-        facts = layers.facts()
-        image.check_lossless(plan, facts, build.allow_lossy)
+        job, facts = self._job, layers.facts()
+        check_lossless(plan, facts, self._force.config.build.allow_lossy)
         with self._timed("sign"):
-            sign = signing(self._context, self._force, job)
-            materialized = [
-                image.materialize(
-                    layer,
-                    facts[layer.descriptor.digest],
-                    build.builder_version,
-                    build.padding,
-                    sign,
-                    single_device=image.wants_single_device(self._profiles),
-                )
-                for layer in plan.layers
-            ]
-            bundles = image.compose_all(plan, self._profiles, materialized)
+            signer = image_signer(
+                self._context, self._force, job, image.wants_single_device(self._profiles)
+            )
+            signed = [signer.sign(facts[one.descriptor.digest], one) for one in plan.layers]
+            bundles = image.compose_all(plan, self._profiles, signed)
         self._context.engine.own_pushes.remember(
             job.registry, [bundle.manifest.digest for bundle in bundles]
         )

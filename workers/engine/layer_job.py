@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 
 import structlog
 
@@ -17,12 +18,7 @@ from workers.engine.context import WorkerContext
 from workers.engine.failures import failure_of
 from workers.engine.interruption import interruptible
 from workers.engine.pulse import Pulse
-from workers.layers.remote import (
-    build_remote_layer,
-    facts_of,
-    layer_options,
-    push_built,
-)
+from workers.layers.remote import build_remote_layer, layer_options, push_built
 
 log = structlog.get_logger(__name__)
 
@@ -60,7 +56,12 @@ def _build(context: WorkerContext, build: LayerBuild, pulse: Pulse) -> None:
     force = context.current()
     registry = context.registry(force.registry(build.registry))
     layer = Descriptor(media_type=build.media_type, digest=build.layer, size=build.size)
-    options = layer_options(force.config.build, layer)
+    # What names the build decides; the limits are those in force.
+    options = replace(
+        layer_options(force.config.build, layer),
+        builder_version=build.builder_version,
+        padding=build.padding,
+    )
     with build_remote_layer(
         registry,
         build.repository,
@@ -71,7 +72,7 @@ def _build(context: WorkerContext, build: LayerBuild, pulse: Pulse) -> None:
         cancelled=pulse.stopping,
         progress=pulse.report,
     ) as built:
-        facts = facts_of(built)
+        facts = built.facts
         pulse.report("pushing", 0, facts.index_size + facts.tree_size)
         pulse.check()
         pushing = push_built(registry, build.repository, built)

@@ -5,16 +5,16 @@ from __future__ import annotations
 from typing import Literal
 
 from app.errors import Unavailable, VerilayerError
+from app.facts import LayerFacts
 from app.jobs.messages import Lane
-from app.jobs.records import BuiltFacts, Failure, Job, JobLayer, LayerBuild, build_id
+from app.jobs.records import Failure, Job, JobLayer, LayerBuild, build_id
 from app.observability import metrics
-from app.oci.descriptor import Descriptor
 from app.oci.digest import Digest
 from app.oci.images import ImagePlan, PlannedLayer
-from app.oci.mediatypes import OCTET_STREAM
 from app.registry.protocols import Registry
 from workers.engine.context import InForce, WorkerContext
 from workers.images.blobs import bring
+from workers.layers.remote import stored_blobs
 
 Outcome = Literal["pending", "built", "reused", "mounted", "copied"]
 
@@ -42,16 +42,17 @@ class Layers:
         self._options = force.config.build
         self._registry = registry
         self._job = job
-        self._facts: dict[Digest, BuiltFacts] = {}
+        self._facts: dict[Digest, LayerFacts] = {}
 
-    def facts(self) -> dict[Digest, BuiltFacts]:
+    def facts(self) -> dict[Digest, LayerFacts]:
         """What was built, by layer; complete when ``gather`` left nothing pending."""
         return self._facts
 
     def known(self, plan: ImagePlan) -> bool:
         """Whether the ledger knows a build of every layer."""
         ids = [self._wanted(layer).id for layer in plan.layers]
-        return all(found is not None for found in self._builds.store.get_many(ids))
+        found = self._builds.store.get_many(ids)
+        return all(build is not None and not build.outdated for build in found)
 
     def gather(self, plan: ImagePlan) -> list[JobLayer]:
         """Bring what is built into the repository, ask for the rest. Raises ``LayerFailed``."""
@@ -87,7 +88,7 @@ class Layers:
             self._registry,
             self._job.repository,
             build.repository,
-            _blobs(build.facts),
+            stored_blobs(build.facts),
             self._context.spool,
         )
         if how is not None:
@@ -136,13 +137,3 @@ class Layers:
             padding=options.padding,
             lane=lane,
         )
-
-
-def _blobs(facts: BuiltFacts) -> list[Descriptor]:
-    return [
-        Descriptor(media_type=OCTET_STREAM, digest=digest, size=size)
-        for digest, size in (
-            (facts.index_digest, facts.index_size),
-            (facts.tree_digest, facts.tree_size),
-        )
-    ]

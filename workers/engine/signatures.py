@@ -1,31 +1,33 @@
 """Signs root hashes for a job, once per key and root hash.
 
 A signature made before is kept in Redis and checked before it is used again, so that a push that
-changes nothing costs no call to a key service and no line in the audit log. Which key may sign is
-asked of the authority every time.
+changes nothing costs no call to a key service and no line in the audit log. Which key may sign, and
+whether the facts are those of the image's layer, is asked of the authority every time.
 """
 
 from __future__ import annotations
 
 import base64
 import binascii
+from dataclasses import dataclass
+
+from redis import Redis
 
 from app.jobs.keys import key
 from app.jobs.records import Job
 from app.jobs.scripts import broker_errors
-from workers.artifacts.materialization import SignedRoot
 from workers.engine.context import InForce, WorkerContext
-from workers.images.image import Sign
-from workers.signing.authority import Purpose, RootEvidence
-from workers.signing.signer import signature_problems
+from workers.signing.authority import ImageSigner, Purpose
+from workers.signing.signer import RootHashSigner, signature_problems
 
 #: Seconds a signature is kept after its last use.
 _KEEP = 30 * 86400
 
 
-def signing(context: WorkerContext, force: InForce, job: Job) -> Sign:
-    """Return how root hashes are signed for a job; unsigned where no key is bound."""
-    signer = force.authority.signer_for(job.registry, job.repository, job.tag)
+def image_signer(
+    context: WorkerContext, force: InForce, job: Job, single_device: bool
+) -> ImageSigner:
+    """Return what signs the layers of a job's image."""
     purpose = Purpose(
         registry=job.registry,
         repository=job.repository,
@@ -35,27 +37,35 @@ def signing(context: WorkerContext, force: InForce, job: Job) -> Sign:
         actor="verilayer",
         reason=job.source,
     )
-    redis = context.engine.redis
+    kept = SignaturesInRedis(context.engine.redis)
+    return ImageSigner(force.authority, purpose, single_device, kept)
 
-    def sign(evidence: RootEvidence) -> SignedRoot:
-        if signer is None:
-            return SignedRoot(evidence.root_hash)
-        chain = signer.chain
-        embed = getattr(signer, "embed_certificate", True)
-        name = key("signature", chain.fingerprint, int(embed), evidence.root_hash)
+
+@dataclass(frozen=True, slots=True)
+class SignaturesInRedis:
+    """``KeptSignatures`` that all workers share."""
+
+    redis: Redis
+
+    def get(self, signer: RootHashSigner, root_hash: str) -> bytes | None:
+        """Return a signature that verifies with the signer's certificate of today."""
         with broker_errors("reading a signature"):
-            kept = redis.getex(name, ex=_KEEP)
-        if isinstance(kept, str):
-            try:
-                signature = base64.b64decode(kept, validate=True)
-            except binascii.Error:
-                signature = b""
-            if not signature_problems(signature, evidence.root_hash, chain):
-                return SignedRoot(evidence.root_hash, signature)
-        signed = force.authority.sign(evidence, purpose)
-        if signed.signature is not None:
-            with broker_errors("keeping a signature"):
-                redis.set(name, base64.b64encode(signed.signature).decode(), ex=_KEEP)
-        return signed
+            kept = self.redis.getex(_name(signer, root_hash), ex=_KEEP)
+        if not isinstance(kept, str):
+            return None
+        try:
+            signature = base64.b64decode(kept, validate=True)
+        except binascii.Error:
+            return None
+        return None if signature_problems(signature, root_hash, signer.chain) else signature
 
-    return sign
+    def put(self, signer: RootHashSigner, root_hash: str, signature: bytes) -> None:
+        """Keep a signature for a month after its last use."""
+        with broker_errors("keeping a signature"):
+            encoded = base64.b64encode(signature).decode()
+            self.redis.set(_name(signer, root_hash), encoded, ex=_KEEP)
+
+
+def _name(signer: RootHashSigner, root_hash: str) -> str:
+    embed = getattr(signer, "embed_certificate", True)
+    return key("signature", signer.chain.fingerprint, int(embed), root_hash)

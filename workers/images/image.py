@@ -1,4 +1,4 @@
-"""One image: read and plan it, turn built layers into bundles, attach them.
+"""One image: read and plan it, turn signed layers into bundles, attach them.
 
 The same code serves a worker, which finds its layers built by other tasks, and the command line,
 which builds them in between.
@@ -6,15 +6,13 @@ which builds them in between.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 
 from app.catalog.profiles import PROFILES, ProfileName
 from app.config.model import Defaults
 from app.errors import NotConvertible
-from app.jobs.records import BuiltFacts
-from app.oci.digest import DiffID, Digest
-from app.oci.images import ImagePlan, PlannedLayer, classify, plan_image
+from app.oci.digest import Digest
+from app.oci.images import ImagePlan, classify, plan_image
 from app.oci.manifest import (
     MAX_CONFIG_BYTES,
     Manifest,
@@ -25,14 +23,10 @@ from app.oci.manifest import (
 from app.registry.protocols import Coordination, Fetcher, Registry
 from app.registry.repository import Repository
 from workers.artifacts.compose import Bundle, compose
-from workers.artifacts.materialization import LayerMaterialization, SignedRoot, StoredBlob
 from workers.artifacts.reading import read_bundle
+from workers.artifacts.signed import SignedLayer
 from workers.images.placement import Placement
 from workers.images.publish import Published, publish
-from workers.signing.authority import RootEvidence
-
-#: Signs a root hash, or says that the repository's bundles are unsigned.
-Sign = Callable[[RootEvidence], SignedRoot]
 
 
 def read_plan(source: Fetcher, repository: str, digest: Digest) -> ImagePlan:
@@ -60,80 +54,8 @@ def plan_of(source: Fetcher, repository: str, raw: RawManifest) -> ImagePlan:
     return plan_image(raw, parse_image_config(data))
 
 
-def check_lossless(
-    plan: ImagePlan, facts: Mapping[Digest, BuiltFacts], allowed: Sequence[str]
-) -> None:
-    """Raise ``NotConvertible`` (lossy) with the entries that an index does not show as they are.
-
-    What a node would run is then not what the publisher pushed, so it is not to be signed.
-    """
-    lost: list[str] = []
-    for layer in plan.layers:
-        built = facts[layer.descriptor.digest]
-        if not set(built.warning_kinds) - set(allowed):
-            continue
-        lost += [
-            f"{layer.descriptor.digest} {text}"
-            for text in built.warnings
-            if text.partition(":")[0] not in allowed
-        ]
-    if lost:
-        raise NotConvertible(
-            "lossy",
-            f"{len(lost)} entries of the image would not be what was pushed, first: {lost[0]}",
-            entries=tuple(lost[:50]),
-        )
-
-
-@dataclass(frozen=True, slots=True)
-class _Built:
-    """A recorded build as evidence for the signing authority."""
-
-    layer_digest: Digest
-    blob_digest: Digest
-    diff_id: DiffID
-    root_hash: str
-    single_device_root_hash: str
-
-
-def materialize(
-    planned: PlannedLayer,
-    facts: BuiltFacts,
-    builder_version: str,
-    padding: int,
-    sign: Sign,
-    *,
-    single_device: bool,
-) -> LayerMaterialization:
-    """Bring a planned layer, what was built and its signatures together."""
-    built = _Built(
-        planned.descriptor.digest,
-        planned.descriptor.digest,
-        planned.diff_id,
-        facts.root_hash,
-        facts.single_device_root_hash or "",
-    )
-    single = None
-    if single_device and facts.single_device_root_hash:
-        single = sign(RootEvidence.of_single_device(built, planned.descriptor, planned.diff_id))
-    return LayerMaterialization(
-        layer=planned.descriptor,
-        diff_id=planned.diff_id,
-        index=StoredBlob(facts.index_digest, facts.index_size),
-        tree=StoredBlob(facts.tree_digest, facts.tree_size),
-        root=sign(RootEvidence.of(built, planned.descriptor, planned.diff_id)),
-        single_device=single,
-        uuid=facts.uuid,
-        builder_version=builder_version,
-        padding=padding,
-        data_size=facts.data_size,
-        hash_offset=facts.hash_offset,
-        entries=facts.entries,
-    )
-
-
 def compose_all(
-    plan: ImagePlan, profiles: Sequence[ProfileName], layers: Sequence[LayerMaterialization]
+    plan: ImagePlan, profiles: Sequence[ProfileName], layers: Sequence[SignedLayer]
 ) -> list[Bundle]:
     """Make the bundles of every profile. Raises what ``compose`` raises."""
     return [bundle for profile in profiles for bundle in compose(profile, plan.subject, layers)]

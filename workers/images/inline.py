@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from typing import Any, Literal, Protocol
@@ -11,25 +11,20 @@ from typing import Any, Literal, Protocol
 from app.catalog.profiles import ProfileName
 from app.config.model import ServiceConfig
 from app.errors import NotConvertible, VerilayerError
-from app.jobs.records import BuiltFacts
+from app.facts import LayerFacts
 from app.oci.descriptor import Descriptor
-from app.oci.digest import Digest
+from app.oci.digest import DiffID, Digest
 from app.oci.images import Found, ImagePlan, Skipped, walk
 from app.oci.manifest import Manifest, RawManifest, parse_manifest
 from app.registry.protocols import Coordination, Registry
 from workers.artifacts.combinations import check_combination
-from workers.artifacts.materialization import SignedRoot
 from workers.images import image
 from workers.images.blobs import copy_blob
+from workers.images.lossless import check_lossless
 from workers.images.publish import Published
-from workers.layers.remote import (
-    build_remote_layer,
-    facts_of,
-    layer_options,
-    push_built,
-)
+from workers.layers.remote import build_remote_layer, layer_options, push_built
 from workers.layers.spool import Spool
-from workers.signing.authority import Purpose, RootEvidence, SigningAuthority
+from workers.signing.authority import ImageSigner, Purpose, SigningAuthority
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +94,7 @@ class InlineConversion:
         self._spool = spool
         self._wish = wish
         self._watcher = watcher
-        self._built: dict[Digest, tuple[BuiltFacts, float]] = {}
+        self._built: dict[tuple[Digest, DiffID], tuple[LayerFacts, float]] = {}
 
     def run(self, reference: str) -> Iterator[Outcome]:
         """Convert every image below a tag or digest, one after the other.
@@ -152,28 +147,18 @@ class InlineConversion:
         if not self._wanted(outcome.platform):
             raise NotConvertible("platform", f"{outcome.platform} was not asked for")
         build = self._wish.config.build
-        sign = self._signing(plan, tag)
-        signed = self._signer(tag) is not None
+        signer = self._signer(plan, tag)
+        signed = signer.key is not None
         check_combination(self._wish.profiles, padding=build.padding, signed=signed)
         self._watcher.image(raw.digest, outcome.platform, len(plan.layers))
         facts = {
             one.descriptor.digest: self._layer(plan, number, outcome)
             for number, one in enumerate(plan.layers)
         }
-        image.check_lossless(plan, facts, build.allow_lossy)
+        check_lossless(plan, facts, build.allow_lossy)
         if self._wish.dry_run:
             return
-        layers = [
-            image.materialize(
-                one,
-                facts[one.descriptor.digest],
-                build.builder_version,
-                build.padding,
-                sign,
-                single_device=image.wants_single_device(self._wish.profiles),
-            )
-            for one in plan.layers
-        ]
+        layers = [signer.sign(facts[one.descriptor.digest], one) for one in plan.layers]
         outcome.bundles = image.attach(
             self._target.registry,
             self._coordination,
@@ -185,12 +170,14 @@ class InlineConversion:
         new = any(one.action in ("attached", "replaced") for one in outcome.bundles)
         outcome.state = "attached" if new else "present"
 
-    def _layer(self, plan: ImagePlan, number: int, outcome: Outcome) -> BuiltFacts:
+    def _layer(self, plan: ImagePlan, number: int, outcome: Outcome) -> LayerFacts:
         planned = plan.layers[number]
         layer = planned.descriptor
-        known = self._built.get(layer.digest)
+        # The claimed diffID is part of it, so that an image that lies about a layer fails alone.
+        key = layer.digest, planned.diff_id
+        known = self._built.get(key)
         if known is None:
-            known = self._built[layer.digest] = self._build(plan, number)
+            known = self._built[key] = self._build(plan, number)
         facts, seconds = known
         outcome.layers.append(
             {
@@ -209,7 +196,7 @@ class InlineConversion:
         )
         return facts
 
-    def _build(self, plan: ImagePlan, number: int) -> tuple[BuiltFacts, float]:
+    def _build(self, plan: ImagePlan, number: int) -> tuple[LayerFacts, float]:
         started = time.perf_counter()
         planned = plan.layers[number]
         with build_remote_layer(
@@ -219,22 +206,15 @@ class InlineConversion:
             planned.diff_id,
             layer_options(self._wish.config.build, planned.descriptor),
             self._spool,
-            cancelled=lambda: False,
             progress=lambda _, done, size: self._watcher.layer(
                 planned.descriptor.digest, done, size
             ),
         ) as built:
-            facts = facts_of(built)
             if not self._wish.dry_run:
                 push_built(self._target.registry, self._target.name, built)
-        return facts, time.perf_counter() - started
+        return built.facts, time.perf_counter() - started
 
-    def _signer(self, tag: str | None) -> object | None:
-        return self._authority.signer_for(self._target.registry.id, self._target.name, tag)
-
-    def _signing(self, plan: ImagePlan, tag: str | None) -> Callable[[RootEvidence], SignedRoot]:
-        if self._signer(tag) is None:
-            return lambda evidence: SignedRoot(evidence.root_hash)
+    def _signer(self, plan: ImagePlan, tag: str | None) -> ImageSigner:
         purpose = Purpose(
             registry=self._target.registry.id,
             repository=self._target.name,
@@ -244,7 +224,7 @@ class InlineConversion:
             actor=self._wish.actor,
             reason="convert",
         )
-        return lambda evidence: self._authority.sign(evidence, purpose)
+        return ImageSigner(self._authority, purpose, image.wants_single_device(self._wish.profiles))
 
     def _copy_image(self, found: Found) -> None:
         self._copy_blobs([found.parsed.config, *found.parsed.layers])

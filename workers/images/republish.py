@@ -13,6 +13,7 @@ from uuid import UUID
 
 from app.catalog.profiles import CREATED, PROFILES, Content, ProfileName
 from app.errors import ConfigurationError, VerificationFailed
+from app.facts import LayerFacts
 from app.oci.descriptor import Descriptor
 from app.oci.digest import Digest
 from app.oci.images import ImagePlan, PlannedLayer
@@ -20,8 +21,8 @@ from app.oci.manifest import Manifest, RawManifest, parse_manifest
 from app.registry.repository import Repository
 from workers.artifacts.combinations import check_combination
 from workers.artifacts.compose import compose, next_created
-from workers.artifacts.materialization import LayerMaterialization, SignedRoot, StoredBlob
 from workers.artifacts.reading import ClaimedLayer, read_bundle
+from workers.artifacts.signed import SignedLayer
 from workers.formats.erofs.reader import ImageReader
 from workers.formats.errors import FormatError
 from workers.formats.pkcs7.decode import MAX_SIGNATURE_BYTES
@@ -77,9 +78,9 @@ def republish(
             "bundles of other profiles do not say which builder made them",
             advice=f"convert the image under the profile {target} instead",
         )
-    layers = materializations(repository, plan, source)
+    layers = signed_layers(repository, plan, source)
     # Signed or not is known by layer and checked when composing.
-    check_combination([target], padding=layers[0].padding, signed=True)
+    check_combination([target], padding=layers[0].facts.padding, signed=True)
     bundles = compose(
         target,
         plan.subject,
@@ -99,9 +100,7 @@ def remove(repository: Repository, plan: ImagePlan, source: Source) -> Digest:
     return digest
 
 
-def materializations(
-    repository: Repository, plan: ImagePlan, source: Source
-) -> list[LayerMaterialization]:
+def signed_layers(repository: Repository, plan: ImagePlan, source: Source) -> list[SignedLayer]:
     """Read every layer's facts back from a bundle, its blobs and the image.
 
     Raises ``VerificationFailed`` for a bundle that lacks one or contradicts itself.
@@ -127,7 +126,7 @@ class _LayerReader:
     profile: ProfileName
     builder_version: str | None
 
-    def read(self, planned: PlannedLayer, layer: ClaimedLayer) -> LayerMaterialization:
+    def read(self, planned: PlannedLayer, layer: ClaimedLayer) -> SignedLayer:
         index, tree = layer.parts.get("index"), layer.parts.get("tree")
         if index is None or tree is None or "root_hash" not in layer.facts:
             raise ConfigurationError(
@@ -139,23 +138,32 @@ class _LayerReader:
             inodes = ImageReader(self._head(index, _INDEX_HEAD)).superblock
         except FormatError as error:
             raise VerificationFailed(f"layer {layer.layer}: {error}") from None
-        end = superblock.data_blocks * BLOCK
-        single = layer.facts.get("single_device_root_hash")
-        return LayerMaterialization(
-            layer=planned.descriptor,
+        tar_size = inodes.device_blocks * BLOCK
+        facts = LayerFacts(
+            layer_digest=planned.descriptor.digest,
+            layer_size=planned.descriptor.size,
             diff_id=planned.diff_id,
-            index=StoredBlob(index.digest, index.size),
-            tree=StoredBlob(tree.digest, tree.size),
-            root=SignedRoot(layer.facts["root_hash"], self._signature(layer, "signature")),
-            single_device=SignedRoot(single, self._signature(layer, "single-device-signature"))
-            if single
-            else None,
-            uuid=str(UUID(bytes=inodes.uuid)),
+            tar_size=tar_size,
             builder_version=self.builder_version or "unknown",
             padding=int(layer.facts.get("padding", PROFILES[self.profile].padding or BLOCK)),
-            data_size=int(layer.facts.get("data_size", index.size + inodes.device_blocks * BLOCK)),
-            hash_offset=end,
+            uuid=str(UUID(bytes=inodes.uuid)),
+            index_digest=index.digest,
+            index_size=index.size,
+            tree_digest=tree.digest,
+            tree_size=tree.size,
+            root_hash=layer.facts["root_hash"],
+            single_device_root_hash=layer.facts.get("single_device_root_hash"),
+            data_size=int(layer.facts.get("data_size", index.size + tar_size)),
+            hash_offset=superblock.data_blocks * BLOCK,
             entries=int(layer.facts.get("entries", inodes.inos)),
+            warnings=(),
+            warned=(),
+        )
+        return SignedLayer(
+            planned.descriptor,
+            facts,
+            self._signature(layer, "signature"),
+            self._signature(layer, "single-device-signature"),
         )
 
     def _head(self, blob: Descriptor, size: int) -> bytes:

@@ -1,24 +1,70 @@
-"""From an index and the tar's leaves to hash trees, root hashes and digests."""
+"""When all of a layer has gone by: hash trees over index and tar, and the layer's facts."""
 
 from __future__ import annotations
 
-import functools
+import time
 from collections.abc import Callable
 
+from app.facts import LayerFacts, Layout, WarnedKind
 from app.oci.digest import Digest
-from workers.formats.tarindex.builder import single_device_form
+from workers.formats.tarindex.builder import TarWarning, single_device_form, with_uuid
 from workers.formats.verity.blocks import block_hashes
 from workers.formats.verity.extents import ByteStore, HeldBytes
 from workers.formats.verity.superblock import VeritySuperblock
-from workers.formats.verity.tree import build_tree
+from workers.formats.verity.tree import HashTree, build_tree
 from workers.formats.verity.values import BLOCK, VerityGeometry
-from workers.layers.built import LayoutForm
-from workers.layers.identity import verity_uuid
+from workers.layers.built import BuiltLayer, LayerOptions, LayoutForm, SpooledTree
+from workers.layers.identity import erofs_uuid, verity_uuid
+from workers.layers.onepass import ReadLayer
 from workers.layers.spool import Lease, SpoolFile
 from workers.layers.tarleaves import TarLeaves
 
 #: Levels up to this size are held in memory; that of a 4 GiB layer's level above the leaves.
 _HELD_LEVEL = 16 << 20
+#: Of a layer's warnings, as many texts are recorded, of this many characters; all are counted.
+_RECORDED_WARNINGS, _RECORDED_TEXT = 20, 300
+
+
+def finish(read: ReadLayer, options: LayerOptions, lease: Lease) -> BuiltLayer:
+    """Build the trees of a layer that was read; raises ``SpoolExhausted``."""
+    started = time.perf_counter()
+    source = options.layer_digest or read.layer_digest
+    uuid = options.uuid or erofs_uuid(source)
+    index = read.index.data
+    if read.index_uuid is None:
+        index = with_uuid(index, uuid.bytes)
+    place = geometry(len(index), read.tar.size, options.padding)
+    forest = Forest(index, read.tar, place, source, lease)
+    form = forest.device_table
+    facts = LayerFacts(
+        layer_digest=read.layer_digest,
+        layer_size=read.layer_size,
+        diff_id=read.diff_id,
+        tar_size=read.tar.size,
+        builder_version=options.builder_version,
+        padding=options.padding,
+        uuid=str(uuid),
+        index_digest=form.index_digest,
+        index_size=len(index),
+        tree_digest=form.tree.digest,
+        tree_size=form.tree.size,
+        root_hash=form.root_hash,
+        single_device_root_hash=forest.single_device().root_hash,
+        data_size=place.data_size,
+        hash_offset=place.hash_offset,
+        entries=read.index.entries,
+        warnings=tuple(map(_text, read.index.warnings[:_RECORDED_WARNINGS])),
+        warned=tuple(
+            WarnedKind(each.first.kind, each.count, _text(each.first)) for each in read.index.counts
+        ),
+    )
+    spent = time.perf_counter() - started
+    timings = {**read.timings, "tree": spent, "total": read.timings["stream"] + spent}
+    return BuiltLayer(facts, form, read.index.warnings, timings, forest.single_device, lease.close)
+
+
+def _text(warning: TarWarning) -> str:
+    return f"{warning.kind}: {warning.entry}: {warning.message}"[:_RECORDED_TEXT]
 
 
 def geometry(index_size: int, tar_size: int, padding: int) -> VerityGeometry:
@@ -43,16 +89,17 @@ class Forest:
         self._index = index
         leaves = tar.leaves(place.data_blocks - len(index) // BLOCK)
         self._tree = build_tree(bytes(block_hashes(index)), leaves, _stores(lease))
-        self.device_table = LayoutForm(
-            "device-table", index, self._tree.root.hex(), self._tree.extents(self._superblock)
-        )
+        self.device_table = self._form("device-table", index, self._tree)
 
-    @functools.cached_property
     def single_device(self) -> LayoutForm:
-        """The ``single-device`` form."""
+        """Make the ``single-device`` form, at the cost of hashing the index."""
         index = single_device_form(self._index)
         tree = self._tree.with_head(bytes(block_hashes(index)))
-        return LayoutForm("single-device", index, tree.root.hex(), tree.extents(self._superblock))
+        return self._form("single-device", index, tree)
+
+    def _form(self, layout: Layout, index: bytes, tree: HashTree) -> LayoutForm:
+        extents = tree.extents(self._superblock)
+        return LayoutForm(layout, index, tree.root.hex(), SpooledTree(extents))
 
 
 def _stores(lease: Lease) -> Callable[[int], ByteStore]:

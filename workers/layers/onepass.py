@@ -1,4 +1,4 @@
-"""The stages of one pass, and what is done when the tar has gone by.
+"""The stages of one pass: all of a layer goes by once, and its tar is not kept.
 
 ::
 
@@ -6,7 +6,6 @@
     decompress                 └─> pieces of the tar ───┤
     hashing                                             ├─> digest of the blob, diffID, leaves
     index                                               └─> tar headers, index
-    caller's thread   index leaves + tar leaves -> upper levels, root hash, tree digest
 
 A plain tar needs no decompressing, and its diffID is the digest of the blob.
 """
@@ -15,23 +14,22 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
 from uuid import UUID
 
 from app.errors import Cancelled, SourceInvalid
-from app.oci.digest import Digest
+from app.oci.digest import DiffID, Digest
 from workers.formats.errors import FormatError
-from workers.formats.tarindex.builder import TarIndex, TarIndexBuilder, TarIndexOptions, with_uuid
+from workers.formats.tarindex.builder import TarIndex, TarIndexBuilder, TarIndexOptions
 from workers.formats.tarindex.limits import TarLimits
 from workers.formats.verity.blocks import patient_digest
 from workers.layers.blob import Blob, algorithm_of, joined
-from workers.layers.built import BuiltLayer, ExpectedLayer, LayerOptions
+from workers.layers.built import ExpectedLayer, LayerOptions
 from workers.layers.collection import rarely_collected
 from workers.layers.decompression import DecompressionLimits, Piece, decompress
-from workers.layers.finishing import Forest, geometry
-from workers.layers.heap import keep_freed_pieces
 from workers.layers.identity import erofs_uuid
 from workers.layers.pipeline import Channel, Flow
-from workers.layers.spool import Lease, Spool
+from workers.layers.spool import Lease
 from workers.layers.tarleaves import TarLeaves
 
 #: Chunks are joined to blocks of at least this, so that small ones cost little.
@@ -40,49 +38,39 @@ _BLOCK = 256 << 10
 _DEPTH = 4
 #: What compresses well is inflated faster than it is hashed; the rest of a layer makes up for it.
 _DEEP = 24
-#: Uncompressed bytes per compressed byte that the first reservation of the spool supposes.
-_USUAL_RATIO = 3
 #: Stands in the index until the digest that its UUID derives from is known.
 _UNKNOWN = UUID(int=0)
 
 
-def run(
+def read_layer(
     chunks: Iterable[bytes],
     compression: str,
     options: LayerOptions,
-    spool: Spool,
     expected: ExpectedLayer,
-    cancelled: Callable[[], bool] | None,
-) -> BuiltLayer:
-    """Do what ``workers.layers.building.build_layer`` promises."""
-    keep_freed_pieces()
-    lease = spool.reserve(_first_reservation(expected.size, compression, options, spool))
-    try:
-        one = _Pass(compression, options, expected, lease)
-        one.stream(chunks, cancelled or (lambda: False))
-        return one.finish()
-    except BaseException:
-        lease.close()
-        raise
+    lease: Lease,
+    cancelled: Callable[[], bool],
+) -> ReadLayer:
+    """Send ``chunks`` through the stages once; raises what ``building.build_layer`` says."""
+    one = _Pass(compression, options, expected, lease)
+    one.stream(chunks, cancelled)
+    return one.result()
 
 
-def spool_bytes(tar_size: int) -> int:
-    """Scratch bytes that a tar of ``tar_size`` bytes needs: its leaves and the level above."""
-    return tar_size // 16 + tar_size // 240 + (1 << 20)
+@dataclass(frozen=True, slots=True)
+class ReadLayer:
+    """What is left of a layer that went by, checked against what was expected of it."""
 
-
-def _first_reservation(
-    size: int | None, compression: str, options: LayerOptions, spool: Spool
-) -> int:
-    """What must fit before anything is read; a layer that proves larger reserves more.
-
-    The usual ratio is a guess: it never refuses what a spool could hold at a ratio of 1.
-    """
-    least = spool_bytes(min(size or 0, options.max_uncompressed_bytes))
-    if not compression:
-        return least
-    usual = spool_bytes(min((size or 0) * _USUAL_RATIO, options.max_uncompressed_bytes))
-    return usual if usual <= spool.max_bytes else least
+    #: Digest and size in bytes of the (compressed) blob.
+    layer_digest: Digest
+    layer_size: int
+    diff_id: DiffID
+    #: Size of the tar and its verity leaves, in the spool.
+    tar: TarLeaves
+    index: TarIndex
+    #: What the index was built under, where that was known before the blob's digest was.
+    index_uuid: UUID | None
+    #: Phase -> seconds.
+    timings: dict[str, float]
 
 
 #: A piece and what is to be done with it.
@@ -231,11 +219,9 @@ class _Pass:
                 str(error), reason=error.code, entry=error.entry, offset=error.offset
             ) from error
 
-    def finish(self) -> BuiltLayer:
-        """Check what was claimed of the layer and build its trees."""
-        started = time.perf_counter()
+    def result(self) -> ReadLayer:
+        """Check what was claimed of the layer; raises ``ContentMismatch``, ``SourceInvalid``."""
         assert self._index is not None
-        options = self._options
         diff_id = self._tar.close()
         blob = self._blob.check(None if self._hashed_apart else Digest(diff_id))
         if self._expected.diff_id not in (None, diff_id):
@@ -243,30 +229,6 @@ class _Pass:
                 f"the layer's diffID is {diff_id}, its image config says {self._expected.diff_id}",
                 reason="diff-id-mismatch",
             )
-        layer = options.layer_digest or blob
-        uuid = options.uuid or erofs_uuid(layer)
-        index = self._index.data
-        if self._uuid() is None:
-            index = with_uuid(index, uuid.bytes)
-        place = geometry(len(index), self._tar.size, options.padding)
-        forest = Forest(index, self._tar, place, layer, self._lease)
-        self._timings["tree"] = time.perf_counter() - started
-        self._timings["total"] = time.perf_counter() - self._started
-        return BuiltLayer(
-            layer_digest=layer,
-            blob_digest=blob,
-            layer_size=self._blob.size,
-            diff_id=diff_id,
-            tar_size=self._tar.size,
-            uuid=str(uuid),
-            builder_version=options.builder_version,
-            padding=options.padding,
-            device_table=forest.device_table,
-            data_size=place.data_size,
-            hash_offset=place.hash_offset,
-            entries=self._index.entries,
-            warnings=self._index.warnings,
-            timings=self._timings,
-            make_single_device=lambda: forest.single_device,
-            release=self._lease.close,
+        return ReadLayer(
+            blob, self._blob.size, diff_id, self._tar, self._index, self._uuid(), self._timings
         )

@@ -6,19 +6,16 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 
 from app.config.model import BuildConfig
-from app.jobs.records import BuiltFacts
+from app.facts import LayerFacts
 from app.observability import metrics
 from app.oci.descriptor import Descriptor
 from app.oci.digest import DiffID
 from app.oci.mediatypes import LAYER_COMPRESSION, OCTET_STREAM
-from app.registry.protocols import Fetcher, Pusher
+from app.registry.protocols import BlobSource, Fetcher, Pusher
 from app.registry.transfer.sources import BytesSource
 from workers.layers.building import build_layer
 from workers.layers.built import BuiltLayer, ExpectedLayer, LayerOptions
 from workers.layers.spool import Spool
-
-#: Of a layer's warnings, as many texts are recorded; all kinds are.
-RECORDED_WARNINGS = 20
 
 Progress = Callable[[str, int, int], None]
 
@@ -43,13 +40,13 @@ def build_remote_layer(
     options: LayerOptions,
     spool: Spool,
     *,
-    cancelled: Callable[[], bool],
-    progress: Progress,
+    cancelled: Callable[[], bool] = lambda: False,
+    progress: Progress = lambda phase, done, size: None,
 ) -> BuiltLayer:
     """Stream a layer from the registry through the builder; the caller closes the result.
 
-    ``progress`` is told phase, bytes done and bytes in all. Raises what ``build_layer`` and
-    ``Fetcher.fetch_blob`` raise.
+    ``layer`` and ``diff_id`` are what manifest and config claim. ``progress`` is told phase, bytes
+    done and bytes in all. Raises what ``build_layer`` and ``Fetcher.fetch_blob`` raise.
     """
     with source.fetch_blob(repository, layer) as chunks:
         built = build_layer(
@@ -60,46 +57,30 @@ def build_remote_layer(
             expected=ExpectedLayer(digest=layer.digest, size=layer.size, diff_id=diff_id),
             cancelled=cancelled,
         )
-    metrics.LAYER_BYTES.labels("pulled").inc(built.layer_size)
-    metrics.LAYER_BYTES.labels("unpacked").inc(built.tar_size)
-    for warning in built.warnings:
-        metrics.LAYER_WARNINGS.labels(warning.kind).inc()
+    metrics.LAYER_BYTES.labels("pulled").inc(built.facts.layer_size)
+    metrics.LAYER_BYTES.labels("unpacked").inc(built.facts.tar_size)
+    for each in built.facts.warned:
+        metrics.LAYER_WARNINGS.labels(each.kind).inc(each.count)
     return built
+
+
+def stored_blobs(facts: LayerFacts) -> tuple[Descriptor, Descriptor]:
+    """Describe the blobs that a build pushes: index and hash tree."""
+    return (
+        Descriptor(media_type=OCTET_STREAM, digest=facts.index_digest, size=facts.index_size),
+        Descriptor(media_type=OCTET_STREAM, digest=facts.tree_digest, size=facts.tree_size),
+    )
 
 
 def push_built(pusher: Pusher, repository: str, built: BuiltLayer) -> float:
     """Push a layer's index and tree; returns the seconds it took."""
     started = time.perf_counter()
-    for blob, content in (
-        (_blob(built.index_digest, len(built.index)), BytesSource(built.index)),
-        (_blob(built.tree_digest, built.tree_size), built.tree_source),
-    ):
+    form = built.device_table
+    sources: tuple[BlobSource, BlobSource] = BytesSource(form.index), form.tree
+    for blob, content in zip(stored_blobs(built.facts), sources, strict=True):
         pusher.push_blob(repository, blob, content)
         metrics.LAYER_BYTES.labels("pushed").inc(blob.size)
     return time.perf_counter() - started
-
-
-def facts_of(built: BuiltLayer) -> BuiltFacts:
-    """Return what is recorded of a build."""
-    warnings = tuple(
-        f"{warning.kind}: {warning.entry}: {warning.message}"[:300]
-        for warning in built.warnings[:RECORDED_WARNINGS]
-    )
-    return BuiltFacts(
-        index_digest=built.index_digest,
-        index_size=len(built.index),
-        tree_digest=built.tree_digest,
-        tree_size=built.tree_size,
-        root_hash=built.root_hash,
-        single_device_root_hash=built.single_device_root_hash,
-        uuid=built.uuid,
-        data_size=built.data_size,
-        hash_offset=built.hash_offset,
-        entries=built.entries,
-        tar_size=built.tar_size,
-        warnings=warnings,
-        warning_kinds=tuple(sorted({warning.kind for warning in built.warnings})),
-    )
 
 
 def _told(chunks: Iterable[bytes], size: int, progress: Progress) -> Iterator[bytes]:
@@ -108,7 +89,3 @@ def _told(chunks: Iterable[bytes], size: int, progress: Progress) -> Iterator[by
         done += len(chunk)
         progress("building", done, size)
         yield chunk
-
-
-def _blob(digest: str, size: int) -> Descriptor:
-    return Descriptor.model_validate({"mediaType": OCTET_STREAM, "digest": digest, "size": size})

@@ -4,81 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Protocol, Self
+from typing import Protocol
 
 from app.config.model import ServiceConfig
 from app.errors import SigningError, SigningRefused
+from app.facts import LayerFacts, Layout
 from app.observability.metrics import CERTIFICATE_DAYS_LEFT, SIGNATURES
-from app.oci.descriptor import Descriptor
-from app.oci.digest import DiffID, Digest
-from workers.artifacts.materialization import SignedRoot
+from app.oci.digest import Digest
+from app.oci.images import PlannedLayer
+from workers.artifacts.signed import SignedLayer
 from workers.signing.audit import AuditLog
 from workers.signing.certificates import utc_now
+from workers.signing.evidence import LayerEvidence, evidence_of
 from workers.signing.signer import RootHashSigner
-
-
-class VerifiedBuild(Protocol):
-    """What is needed of a built layer: digests of the bytes that were read, and its root hashes."""
-
-    @property
-    def blob_digest(self) -> Digest:
-        """Digest of the blob's bytes as they were read."""
-        ...
-
-    @property
-    def layer_digest(self) -> Digest:
-        """Digest that the UUIDs were derived from."""
-        ...
-
-    @property
-    def diff_id(self) -> DiffID:
-        """Digest of the tar's bytes."""
-        ...
-
-    @property
-    def root_hash(self) -> str:
-        """Root hash in device-table layout."""
-        ...
-
-    @property
-    def single_device_root_hash(self) -> str:
-        """Root hash in single-device layout."""
-        ...
-
-
-@dataclass(frozen=True, slots=True)
-class RootEvidence:
-    """A root hash together with the verified bytes it was computed from."""
-
-    layer: Digest
-    diff_id: DiffID
-    root_hash: str
-    layout: str
-
-    @classmethod
-    def of(cls, built: VerifiedBuild, layer: Descriptor, diff_id: DiffID) -> Self:
-        """Take the root hash of a layer built in this job.
-
-        ``layer`` and ``diff_id`` are what manifest and config claim; raises ``SigningRefused`` when
-        the bytes read were others.
-        """
-        cls._check(built, layer, diff_id)
-        return cls(layer.digest, diff_id, built.root_hash, "device-table")
-
-    @classmethod
-    def of_single_device(cls, built: VerifiedBuild, layer: Descriptor, diff_id: DiffID) -> Self:
-        """Take the root hash of the single-device layout instead."""
-        cls._check(built, layer, diff_id)
-        return cls(layer.digest, diff_id, built.single_device_root_hash, "single-device")
-
-    @staticmethod
-    def _check(built: VerifiedBuild, layer: Descriptor, diff_id: DiffID) -> None:
-        read = (built.blob_digest, built.layer_digest, built.diff_id)
-        if read != (layer.digest, layer.digest, diff_id):
-            raise SigningRefused(
-                f"layer {layer.digest} with diffID {diff_id} was not what was read: "
-                f"{built.blob_digest} with diffID {built.diff_id}"
-            )
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,8 +51,33 @@ class SigningAuthority:
         name = (rule.signer if rule else None) or self._config.defaults.signer
         return self._signers[name] if rule and rule.action == "convert" and name else None
 
-    def sign(self, evidence: RootEvidence, purpose: Purpose) -> SignedRoot:
-        """Sign the evidence's root hash; the audit entry is durable before the signature is out.
+    def evidence(
+        self, recorded: LayerFacts, planned: PlannedLayer, purpose: Purpose
+    ) -> LayerEvidence:
+        """Hold what was recorded of a layer against the image's plan; signed or not, it must agree.
+
+        Raises ``SigningRefused``, once the audit log has it.
+        """
+        try:
+            return evidence_of(recorded, planned, self._config.build)
+        except SigningRefused as error:
+            signer = self.signer_for(purpose.registry, purpose.repository, purpose.tag)
+            name = signer.name if signer else ""
+            SIGNATURES.labels(name, "refused").inc()
+            difference = {each: error.details[each] for each in ("reason", "recorded", "claimed")}
+            self._audit.append(
+                {
+                    "event": "refused",
+                    "signer": name,
+                    "layer": planned.descriptor.digest,
+                    **_of(purpose),
+                    "difference": difference,
+                }
+            )
+            raise
+
+    def sign(self, evidence: LayerEvidence, layout: Layout, purpose: Purpose) -> bytes:
+        """Sign the root hash of a layout; the audit entry is durable before the signature is out.
 
         Raises ``SigningRefused`` when no key is bound or the certificate is unfit.
         """
@@ -124,8 +87,9 @@ class SigningAuthority:
                 f"no key is bound to {purpose.registry}/{purpose.repository}",
                 advice="name a signer in the rule or in defaults",
             )
+        root_hash = evidence.root_hash(layout)
         try:
-            signature = signer.sign(evidence.root_hash)
+            signature = signer.sign(root_hash)
             chain = signer.chain
             self._audit.append(
                 {
@@ -133,17 +97,11 @@ class SigningAuthority:
                     "signer": signer.name,
                     "certificate": chain.fingerprint,
                     "subject": chain.leaf.subject.rfc4514_string(),
-                    "root_hash": evidence.root_hash,
-                    "layout": evidence.layout,
+                    "root_hash": root_hash,
+                    "layout": layout,
                     "layer": evidence.layer,
                     "diff_id": evidence.diff_id,
-                    "image": purpose.image,
-                    "registry": purpose.registry,
-                    "repository": purpose.repository,
-                    "tag": purpose.tag,
-                    "job": purpose.job,
-                    "actor": purpose.actor,
-                    "reason": purpose.reason,
+                    **_of(purpose),
                     "signature": Digest.of(signature),
                 }
             )
@@ -153,4 +111,70 @@ class SigningAuthority:
             raise
         SIGNATURES.labels(signer.name, "signed").inc()
         CERTIFICATE_DAYS_LEFT.labels(signer.name).set(chain.days_left(utc_now()))
-        return SignedRoot(evidence.root_hash, signature)
+        return signature
+
+
+def _of(purpose: Purpose) -> dict[str, object]:
+    return {
+        "image": purpose.image,
+        "registry": purpose.registry,
+        "repository": purpose.repository,
+        "tag": purpose.tag,
+        "job": purpose.job,
+        "actor": purpose.actor,
+        "reason": purpose.reason,
+    }
+
+
+class KeptSignatures(Protocol):
+    """Signatures made before, by key and root hash."""
+
+    def get(self, signer: RootHashSigner, root_hash: str) -> bytes | None:
+        """Return one that the signer's certificate still verifies."""
+        ...
+
+    def put(self, signer: RootHashSigner, root_hash: str, signature: bytes) -> None:
+        """Keep one."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class ImageSigner:
+    """Signs the layers of one image; leaves them unsigned where no key is bound."""
+
+    authority: SigningAuthority
+    purpose: Purpose
+    #: Whether the root hash of the ``single-device`` layout is signed, too.
+    single_device: bool
+    kept: KeptSignatures | None = None
+
+    def sign(self, recorded: LayerFacts, planned: PlannedLayer) -> SignedLayer:
+        """Bring a planned layer, what was recorded of it and its signatures together.
+
+        Raises ``SigningRefused`` and ``SignerUnavailable``.
+        """
+        evidence = self.authority.evidence(recorded, planned, self.purpose)
+        return SignedLayer(
+            planned.descriptor,
+            evidence.facts,
+            self._signature(evidence, "device-table"),
+            self._signature(evidence, "single-device") if self.single_device else None,
+        )
+
+    @property
+    def key(self) -> RootHashSigner | None:
+        """The key that is bound to the image's repository, if any."""
+        purpose = self.purpose
+        return self.authority.signer_for(purpose.registry, purpose.repository, purpose.tag)
+
+    def _signature(self, evidence: LayerEvidence, layout: Layout) -> bytes | None:
+        key, root_hash = self.key, evidence.root_hash(layout)
+        if key is None:
+            return None
+        if self.kept is None:
+            return self.authority.sign(evidence, layout, self.purpose)
+        signature = self.kept.get(key, root_hash)
+        if signature is None:
+            signature = self.authority.sign(evidence, layout, self.purpose)
+            self.kept.put(key, root_hash, signature)
+        return signature

@@ -16,13 +16,15 @@ from cryptography import x509
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from app.errors import ConfigurationError, SigningRefused, VerificationFailed
+from app.facts import LayerFacts
 from app.oci.descriptor import Descriptor
 from app.oci.digest import SHA256_HEX, DiffID, Digest
-from workers.artifacts.materialization import LayerMaterialization, SignedRoot, StoredBlob
+from workers.artifacts.signed import SignedLayer
 from workers.formats.errors import FormatError
 from workers.formats.pkcs7.acceptance import kernel_findings, key_findings, signed_by
 from workers.formats.pkcs7.decode import MAX_SIGNATURE_BYTES, parse
 from workers.signing.certificates import CertificateChain, unfit_reasons, utc_now
+from workers.signing.evidence import LayerEvidence
 from workers.signing.signer import wrap
 
 DOCUMENT = "prepared.json"
@@ -51,22 +53,48 @@ class PreparedLayer(BaseModel):
         """Return the file of this layer with a suffix such as ``roothash``."""
         return folder / f"{self.layer.digest.hex}.{suffix}"
 
-    def signed(self, signature: bytes) -> LayerMaterialization:
+    @classmethod
+    def of(cls, layer: Descriptor, evidence: LayerEvidence) -> PreparedLayer:
+        """Write down what was built of a layer and proved to be what its image claims."""
+        facts = evidence.facts
+        return cls(
+            layer=layer,
+            diff_id=facts.diff_id,
+            index=facts.index_digest,
+            index_size=facts.index_size,
+            tree=facts.tree_digest,
+            tree_size=facts.tree_size,
+            root_hash=facts.root_hash,
+            uuid=facts.uuid,
+            builder_version=facts.builder_version,
+            padding=facts.padding,
+            data_size=facts.data_size,
+            hash_offset=facts.hash_offset,
+            entries=facts.entries,
+        )
+
+    def signed(self, signature: bytes) -> SignedLayer:
         """Bring facts and signature together."""
-        return LayerMaterialization(
-            layer=self.layer,
+        facts = LayerFacts(
+            layer_digest=self.layer.digest,
+            layer_size=self.layer.size,
             diff_id=self.diff_id,
-            index=StoredBlob(self.index, self.index_size),
-            tree=StoredBlob(self.tree, self.tree_size),
-            root=SignedRoot(self.root_hash, signature),
-            single_device=None,
-            uuid=self.uuid,
+            tar_size=self.data_size - self.index_size,
             builder_version=self.builder_version,
             padding=self.padding,
+            uuid=self.uuid,
+            index_digest=self.index,
+            index_size=self.index_size,
+            tree_digest=self.tree,
+            tree_size=self.tree_size,
+            root_hash=self.root_hash,
             data_size=self.data_size,
             hash_offset=self.hash_offset,
             entries=self.entries,
+            warnings=(),
+            warned=(),
         )
+        return SignedLayer(self.layer, facts, signature)
 
 
 class PreparedImage(BaseModel):

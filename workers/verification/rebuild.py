@@ -7,26 +7,16 @@ from dataclasses import dataclass, field, replace
 
 from app.config.model import BuildConfig
 from app.errors import ContentMismatch, NotFound, SourceInvalid
+from app.facts import LayerFacts
 from app.oci.digest import Digest
 from app.oci.images import ImagePlan, PlannedLayer
 from app.registry.repository import Repository
-from workers.layers.building import LayerOptions
+from workers.layers.built import LayerOptions
 from workers.layers.remote import build_remote_layer, layer_options
 from workers.layers.spool import Spool
 from workers.verification.bundle import BundleReader
 
 _Key = tuple[Digest, str, int]
-
-
-@dataclass(frozen=True, slots=True)
-class _Rebuilt:
-    """What a rebuild must equal; or why it failed."""
-
-    index: Digest | None = None
-    tree: Digest | None = None
-    root_hash: str = ""
-    single_device_root_hash: str = ""
-    problem: str = ""
 
 
 @dataclass(slots=True)
@@ -38,7 +28,7 @@ class Rebuild:
     spool: Spool
     #: Asked now and then while a layer is built; True makes it raise ``Cancelled``.
     cancelled: Callable[[], bool] = lambda: False
-    _done: dict[_Key, _Rebuilt] = field(default_factory=dict)
+    _done: dict[_Key, LayerFacts | str] = field(default_factory=dict)
 
     def compare(self, plan: ImagePlan, bundle: BundleReader) -> None:
         """Compare a bundle's indexes, trees and root hashes with a rebuild."""
@@ -50,10 +40,13 @@ class Rebuild:
             options = self._options(bundle, planned)
             rebuilt = self._rebuilt(planned, options)
             report = bundle.report
-            if rebuilt.problem:
-                report.error("rebuild", rebuilt.problem, digest)
+            if isinstance(rebuilt, str):
+                report.error("rebuild", rebuilt, digest)
                 continue
-            for content, expected in (("index", rebuilt.index), ("tree", rebuilt.tree)):
+            for content, expected in (
+                ("index", rebuilt.index_digest),
+                ("tree", rebuilt.tree_digest),
+            ):
                 part = claimed.parts.get("index" if content == "index" else "tree")
                 if part is not None and part.digest != expected:
                     report.error(
@@ -84,13 +77,14 @@ class Rebuild:
             builder_version=facts.get("builder_version", self.build.builder_version),
         )
 
-    def _rebuilt(self, planned: PlannedLayer, options: LayerOptions) -> _Rebuilt:
+    def _rebuilt(self, planned: PlannedLayer, options: LayerOptions) -> LayerFacts | str:
+        """What a bundle must equal, or why the layer cannot be built."""
         key = (planned.descriptor.digest, options.builder_version, options.padding)
         if key not in self._done:
             self._done[key] = self._run(planned, options)
         return self._done[key]
 
-    def _run(self, planned: PlannedLayer, options: LayerOptions) -> _Rebuilt:
+    def _run(self, planned: PlannedLayer, options: LayerOptions) -> LayerFacts | str:
         try:
             built = build_remote_layer(
                 self.repository.registry,
@@ -100,14 +94,8 @@ class Rebuild:
                 options,
                 self.spool,
                 cancelled=self.cancelled,
-                progress=lambda phase, done, size: None,
             )
         except (SourceInvalid, ContentMismatch, NotFound, ValueError) as error:
-            return _Rebuilt(problem=f"it cannot be rebuilt: {error}")
+            return f"it cannot be rebuilt: {error}"
         with built:
-            return _Rebuilt(
-                built.index_digest,
-                built.tree_digest,
-                built.root_hash,
-                built.single_device_root_hash,
-            )
+            return built.facts

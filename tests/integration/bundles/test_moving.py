@@ -15,7 +15,7 @@ from app.registry.protocols import Registry
 from tests.support.certificates import identity, rsa_key
 from tests.support.published import Image, attach, convert, pem_signer, push_image
 from tests.support.registries import RunningRegistry, docker_registry
-from workers.artifacts.materialization import LayerMaterialization
+from workers.artifacts.signed import SignedLayer
 from workers.cli.commands import main
 from workers.images.placement import Placement
 
@@ -29,7 +29,7 @@ class Shop:
     server: RunningRegistry
     registry: Registry
     image: Image
-    layers: list[LayerMaterialization]
+    layers: list[SignedLayer]
     ca: Path
     folder: Path
 

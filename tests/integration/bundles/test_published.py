@@ -20,7 +20,7 @@ from tests.support.certificates import Identity, identity, rsa_key
 from tests.support.published import Image, attach, convert, pem_signer, push_image
 from tests.support.registries import docker_registry
 from tests.support.tools import require
-from workers.artifacts.materialization import LayerMaterialization
+from workers.artifacts.signed import SignedLayer
 from workers.cli.commands import main
 from workers.images.placement import Placement
 
@@ -42,7 +42,7 @@ class Shop:
 
     registry: Registry
     image: Image
-    layers: list[LayerMaterialization]
+    layers: list[SignedLayer]
     ca: Identity
     leaf: Identity
     folder: Path
@@ -121,10 +121,10 @@ def test_oras_and_skopeo_read_the_tagged_bundle(shop: Shop) -> None:
 @pytest.fixture
 def signed(shop: Shop, tmp_path: Path) -> Path:
     """A folder with the first layer's signature, its content and a wrong content."""
-    root = shop.layers[0].root
-    assert root.signature is not None
-    (tmp_path / "sig.p7s").write_bytes(root.signature)
-    (tmp_path / "root").write_text(root.root_hash)
+    layer = shop.layers[0]
+    assert layer.signature is not None
+    (tmp_path / "sig.p7s").write_bytes(layer.signature)
+    (tmp_path / "root").write_text(layer.facts.root_hash)
     (tmp_path / "wrong").write_text("0" * 64)
     return tmp_path
 
@@ -160,11 +160,11 @@ def test_gnutls_verifies_the_chain(shop: Shop, signed: Path, content: str, good:
 
 
 def _veritysetup(shop: Shop, folder: Path, root_hash: str) -> int:
-    layer = shop.layers[0]
-    data = shop.registry.read_blob("team/app", _blob(layer.index.digest, layer.index.size),
+    facts = shop.layers[0].facts
+    data = shop.registry.read_blob("team/app", _blob(facts.index_digest, facts.index_size),
                                    max_bytes=1 << 30) + shop.image.layers[0][2]  # fmt: skip
     tree = shop.registry.read_blob(
-        "team/app", _blob(layer.tree.digest, layer.tree.size), max_bytes=1 << 30
+        "team/app", _blob(facts.tree_digest, facts.tree_size), max_bytes=1 << 30
     )
     (folder / "data").write_bytes(data)
     (folder / "tree").write_bytes(tree)
@@ -179,7 +179,7 @@ def _blob(digest: Digest, size: int) -> Descriptor:
 
 @pytest.mark.interop(reader="veritysetup verify", format="hash tree")
 def test_veritysetup_verifies_a_layer(shop: Shop, tmp_path: Path) -> None:
-    root = shop.layers[0].root.root_hash
+    root = shop.layers[0].facts.root_hash
     assert _veritysetup(shop, tmp_path, root) == 0
     assert _veritysetup(shop, tmp_path, "0" * 64) != 0
 

@@ -14,14 +14,14 @@ from app.jobs.requests import Verifications
 from app.oci.digest import Digest
 from app.oci.manifest import RawManifest, encode
 from tests.support.certificates import Identity, identity, rsa_key
-from tests.support.published import Image, attach, convert, pem_signer, push, push_image
+from tests.support.published import Image, attach, convert, pem_signer, push, push_image, signed_by
 from tests.support.registries import RunningRegistry, docker_registry
 from tests.support.sample_layer import make_tar
 from tests.support.sweep_bench import Bench
 from tests.support.webhook_service import pending_events
 from workers.artifacts.compose import layer_manifests
-from workers.artifacts.materialization import SignedRoot, StoredBlob
-from workers.layers.building import LayerOptions, build_layer
+from workers.layers.building import build_layer
+from workers.layers.built import LayerOptions
 from workers.layers.spool import Spool
 from workers.sweep.drift import DriftCheck
 from workers.sweep.opening import open_drift_check
@@ -149,17 +149,10 @@ def test_only_a_rebuild_shows_a_consistent_bundle_of_another_tar(
         options=LayerOptions(layer_digest=blob.digest),
         spool=Spool(bench.folder / "spool", 1 << 30),
     ) as built:
-        push(bench.registry, "drift/other", built.index)
-        with built.open_tree() as tree:
+        push(bench.registry, "drift/other", built.device_table.index)
+        with built.device_table.tree.open() as tree:
             push(bench.registry, "drift/other", tree.read())
-        layers[0] = replace(
-            layers[0],
-            index=StoredBlob(built.index_digest, len(built.index)),
-            tree=StoredBlob(built.tree_digest, built.tree_size),
-            root=SignedRoot(built.root_hash, signer.sign(built.root_hash)),
-            data_size=built.data_size,
-            hash_offset=built.hash_offset,
-        )
+        layers[0] = signed_by(signer, blob, replace(built.facts, layer_digest=blob.digest))
     subject = image.manifest.digest
     (ours,) = bench.registry.list_referrers("drift/other", subject, BUNDLE)
     bench.registry.detach("drift/other", subject, ours.digest)

@@ -95,13 +95,13 @@ def test_a_lost_blob_is_broken(bench: Bench, sample: SampleLayer, current: Ident
     pushed = image(bench, "sweep/blob", sample)
     bundle = bundle_for(pushed, sample, open_test_signer(bench.folder, current))
     attach(bench.registry, "sweep/blob", sample, bundle)
-    hexadecimal = sample.built.index_digest.hex
+    hexadecimal = sample.built.facts.index_digest.hex
     data = bench.server.root / "data/docker/registry/v2"
     for link in data.glob(f"repositories/sweep/blob/_layers/sha256/{hexadecimal}/link"):
         link.unlink()
     kind, reason = bench.finding("sweep/blob")
     assert kind == "broken"
-    assert str(sample.built.index_digest) in reason
+    assert str(sample.built.facts.index_digest) in reason
 
 
 def test_two_bundles_are_broken_and_prune_keeps_the_good_one(

@@ -6,12 +6,12 @@ import pytest
 
 from app.errors import ConfigurationError, SigningRefused
 from app.oci.digest import Digest
-from tests.support.layers import SUBJECT, materialization
+from tests.support.layers import SUBJECT, signed_layer
 from workers.artifacts.compose import FIRST_CREATED, compose, next_created
 
 
 def test_a_repeated_layer_appears_once_at_its_lowest_position() -> None:
-    one, two = materialization(1), materialization(2)
+    one, two = signed_layer(1), signed_layer(2)
     (bundle,) = compose("notation", SUBJECT, [one, two, one])
     entries = json.loads(bundle.manifest.data)["layers"]
     titles = [entry["annotations"]["org.opencontainers.image.title"] for entry in entries]
@@ -19,22 +19,23 @@ def test_a_repeated_layer_appears_once_at_its_lowest_position() -> None:
 
 
 def test_signatures_and_empty_config_travel_inline_the_rest_is_stored() -> None:
-    layer = materialization()
+    layer = signed_layer()
     (bundle,) = compose("containerd-erofs", SUBJECT, [layer])
-    assert layer.root.signature is not None
-    assert set(bundle.blobs) == {Digest.of(b"{}"), Digest.of(layer.root.signature)}
-    assert [entry.digest for entry in bundle.stored] == [layer.index.digest, layer.tree.digest]
+    assert layer.signature is not None
+    assert set(bundle.blobs) == {Digest.of(b"{}"), Digest.of(layer.signature)}
+    stored = [entry.digest for entry in bundle.stored]
+    assert stored == [layer.facts.index_digest, layer.facts.tree_digest]
 
 
 def test_unsigned_layers_are_refused_where_readers_fail_on_them() -> None:
     with pytest.raises(SigningRefused, match="containerd-erofs fail without"):
-        compose("containerd-erofs", SUBJECT, [materialization(), materialization(1, signed=False)])
-    assert compose("verilayer", SUBJECT, [materialization(signed=False)])
+        compose("containerd-erofs", SUBJECT, [signed_layer(), signed_layer(1, signed=False)])
+    assert compose("verilayer", SUBJECT, [signed_layer(signed=False)])
 
 
 def test_the_wrong_padding_is_refused() -> None:
     with pytest.raises(ConfigurationError, match="padded to 512 bytes, readers of azl assume 4096"):
-        compose("azl", SUBJECT, [materialization()])
+        compose("azl", SUBJECT, [signed_layer()])
 
 
 def test_an_image_without_layers_gets_no_bundle() -> None:
@@ -43,9 +44,9 @@ def test_an_image_without_layers_gets_no_bundle() -> None:
 
 
 def test_a_layers_graph_does_not_depend_on_the_image() -> None:
-    layer = materialization(3)
+    layer = signed_layer(3)
     alone = compose("rfc-layer", SUBJECT, [layer])
-    among = compose("rfc-layer", SUBJECT, [materialization(1), layer])
+    among = compose("rfc-layer", SUBJECT, [signed_layer(1), layer])
     assert [b.manifest for b in alone] == [b.manifest for b in among if b.layer == alone[0].layer]
     first, *referring = alone
     assert first.subject is None

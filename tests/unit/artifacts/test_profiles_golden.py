@@ -9,7 +9,7 @@ import pytest
 
 from app.catalog.profiles import PROFILES, ProfileName
 from app.oci.manifest import Manifest, parse_manifest
-from tests.support.layers import SUBJECT, materialization
+from tests.support.layers import SUBJECT, signed_layer
 from workers.artifacts.compose import compose
 from workers.artifacts.reading import profiles_of, read_bundle
 
@@ -18,7 +18,7 @@ GOLDEN = Path(__file__).parents[2] / "golden" / "manifests"
 
 def _compose(name: ProfileName, **options: bool) -> list[tuple[str, bytes]]:
     padding = PROFILES[name].padding or 512
-    layers = [materialization(number, padding=padding, **options) for number in (0, 1)]
+    layers = [signed_layer(number, padding=padding, **options) for number in (0, 1)]
     bundles = compose(name, SUBJECT, [*layers, layers[0]])
     return [
         (f"{name}.{number}-{bundle.role}.json", bundle.manifest.data)
@@ -54,7 +54,7 @@ def test_no_golden_manifest_is_left_over() -> None:
 def test_what_is_composed_reads_back(name: ProfileName) -> None:
     profile = PROFILES[name]
     layers = [
-        materialization(number, padding=profile.padding or 512, single_device=True)
+        signed_layer(number, padding=profile.padding or 512, single_device=True)
         for number in (0, 1)
     ]
     for bundle in compose(name, SUBJECT, layers):
@@ -71,13 +71,14 @@ def test_what_is_composed_reads_back(name: ProfileName) -> None:
             assert not found.contradictions
             for content, descriptor in found.parts.items():
                 expected = {
-                    "index": layer.index.digest,
-                    "tree": layer.tree.digest,
+                    "index": layer.facts.index_digest,
+                    "tree": layer.facts.tree_digest,
                     "image-layer": layer.layer.digest,
                 }.get(content)
                 assert expected in (None, descriptor.digest)
             if "signature" in found.parts:
-                assert found.facts["root_hash"] == layer.root.root_hash
+                assert found.facts["root_hash"] == layer.facts.root_hash
             if "single-device-signature" in found.parts:
-                assert layer.single_device is not None
-                assert found.facts["single_device_root_hash"] == layer.single_device.root_hash
+                single = layer.facts.single_device_root_hash
+                assert single is not None
+                assert found.facts["single_device_root_hash"] == single

@@ -21,7 +21,8 @@ from workers.formats.tarindex.builder import (
 )
 from workers.formats.verity.blocks import block_hashes
 from workers.formats.verity.superblock import VeritySuperblock
-from workers.layers.building import BuiltLayer, ExpectedLayer, LayerOptions, build_layer
+from workers.layers.building import build_layer
+from workers.layers.built import BuiltLayer, ExpectedLayer, LayerOptions
 from workers.layers.identity import erofs_uuid, verity_uuid
 from workers.layers.spool import Spool
 
@@ -97,25 +98,28 @@ def test_all_of_a_layer_comes_from_one_pass(spool: Spool, compression: str, padd
         builder.feed(TAR)
         index = builder.finish()
         data = index.data + TAR
-        assert layer.index == index.data
-        assert layer.index_digest == Digest.of(index.data)
-        assert (layer.layer_digest, layer.layer_size) == (digest, len(blob))
-        assert (layer.diff_id, layer.tar_size) == (expected.diff_id, len(TAR))
-        assert (layer.uuid, layer.entries) == (str(erofs_uuid(digest)), index.entries)
-        assert layer.data_size == len(data)
-        assert layer.hash_offset == -(-len(data) // padding) * padding
-        data = data.ljust(layer.hash_offset, b"\0")
+        assert layer.device_table.index == index.data
+        assert layer.facts.index_digest == Digest.of(index.data)
+        assert (layer.facts.layer_digest, layer.facts.layer_size) == (digest, len(blob))
+        assert (layer.facts.diff_id, layer.facts.tar_size) == (expected.diff_id, len(TAR))
+        assert (layer.facts.uuid, layer.facts.entries) == (str(erofs_uuid(digest)), index.entries)
+        assert layer.facts.data_size == len(data)
+        assert layer.facts.hash_offset == -(-len(data) // padding) * padding
+        data = data.ljust(layer.facts.hash_offset, b"\0")
         root, tree = root_and_tree(data, verity_uuid(digest))
-        assert layer.root_hash == root
-        assert layer.open_tree().read() == tree
-        assert layer.tree_source.open().read() == tree
-        assert (layer.tree_size, layer.tree_digest) == (len(tree), Digest.of(tree))
+        assert layer.facts.root_hash == root
+        assert layer.facts.index_size == len(index.data)
+        assert (layer.facts.builder_version, layer.facts.padding) == ("1.9.3", padding)
+        assert layer.device_table.tree.open().read() == tree
+        assert (layer.facts.tree_size, layer.facts.tree_digest) == (len(tree), Digest.of(tree))
         single = single_device_form(index.data)
         root, tree = root_and_tree(single + data[len(single) :], verity_uuid(digest))
-        assert layer.single_device_root_hash == root
-        assert layer.single_device_index() == single
+        assert layer.facts.single_device_root_hash == root
+        form = layer.form("single-device")
+        assert (form.index, form.root_hash) == (single, root)
         out = io.BytesIO()
-        assert layer.write_single_device_tree(out) == Digest.of(tree)
+        form.tree.write(out)
+        assert form.tree.digest == Digest.of(tree)
         assert out.getvalue() == tree
         assert {"stream", "index", "tree", "total"} <= set(layer.timings)
 
@@ -123,13 +127,12 @@ def test_all_of_a_layer_comes_from_one_pass(spool: Spool, compression: str, padd
 def test_the_digest_that_uuids_derive_from_can_be_given(spool: Spool) -> None:
     other = Digest("sha256:" + "12" * 32)
     with build(spool, TAR, "", options=LayerOptions(layer_digest=other)) as layer:
-        assert layer.layer_digest == other
-        assert layer.blob_digest == Digest.of(TAR)
-        assert layer.uuid == str(erofs_uuid(other))
+        assert layer.facts.layer_digest == Digest.of(TAR)
+        assert layer.facts.uuid == str(erofs_uuid(other))
     uuid = UUID("01234567-89ab-5def-8123-456789abcdef")
     with build(spool, TAR, "", options=LayerOptions(uuid=uuid)) as layer:
-        assert layer.uuid == str(uuid)
-        assert uuid.bytes in layer.index
+        assert layer.facts.uuid == str(uuid)
+        assert uuid.bytes in layer.device_table.index
 
 
 def test_uuid_known_late_gives_the_same_bytes_as_known_before(spool: Spool) -> None:
@@ -138,8 +141,8 @@ def test_uuid_known_late_gives_the_same_bytes_as_known_before(spool: Spool) -> N
         build(spool, blob) as late,
         build(spool, blob, expected=ExpectedLayer(digest=Digest.of(blob))) as early,
     ):
-        assert late.index == early.index
-        assert late.root_hash == early.root_hash
+        assert late.device_table.index == early.device_table.index
+        assert late.facts.root_hash == early.facts.root_hash
 
 
 def test_a_sha512_digest_is_checked_and_kept(spool: Spool) -> None:
@@ -147,13 +150,13 @@ def test_a_sha512_digest_is_checked_and_kept(spool: Spool) -> None:
         blob = PACK[compression](TAR)
         digest = Digest("sha512:" + hashlib.sha512(blob).hexdigest())
         with build(spool, blob, compression, expected=ExpectedLayer(digest=digest)) as layer:
-            assert layer.blob_digest == digest
-            assert layer.diff_id == "sha256:" + hashlib.sha256(TAR).hexdigest()
+            assert layer.facts.layer_digest == digest
+            assert layer.facts.diff_id == "sha256:" + hashlib.sha256(TAR).hexdigest()
 
 
 def test_a_compressed_media_type_is_no_promise(spool: Spool) -> None:
     with build(spool, PACK["zstd"](TAR), "gzip") as one, build(spool, TAR, "gzip") as two:
-        assert one.diff_id == two.diff_id == Digest.of(TAR)
+        assert one.facts.diff_id == two.facts.diff_id == Digest.of(TAR)
 
 
 WRONG = Digest("sha256:" + "00" * 32)
@@ -277,7 +280,7 @@ def test_a_guess_does_not_refuse_what_would_fit(tmp_path: Path) -> None:
     spool = Spool(tmp_path, (1 << 20) + len(tar) // 8)
     blob = PACK["gzip"](tar)
     with build(spool, blob, expected=ExpectedLayer(size=len(blob))) as layer:
-        assert layer.tar_size == len(tar)
+        assert layer.facts.tar_size == len(tar)
 
 
 def test_a_layer_that_proves_larger_than_the_spool_is_stopped(tmp_path: Path) -> None:

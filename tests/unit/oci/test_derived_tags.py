@@ -8,7 +8,7 @@ from app.catalog.profiles import PROFILES
 from app.oci.derived_tags import DerivedTag
 from app.oci.digest import Digest
 from app.oci.reference import check_tag
-from tests.support.layers import SUBJECT, materialization
+from tests.support.layers import SUBJECT, signed_layer
 from workers.artifacts.compose import compose
 from workers.images.placement import Placement, tags_of
 
@@ -96,7 +96,7 @@ def test_reading_a_name_loses_nothing(text: str) -> None:
 @pytest.mark.parametrize("profile", PROFILES)
 def test_every_tag_of_a_bundle_is_recognised_and_fits(profile: str) -> None:
     padding = PROFILES[profile].padding or 512
-    layer = materialization(single_device=True, padding=padding)
+    layer = signed_layer(single_device=True, padding=padding)
     bundles = compose(profile, SUBJECT, [layer])
     placement = Placement(tag_suffixes={profile: "s" * 32})
     tags = [tag for bundle in bundles for tag in tags_of(bundle, placement)]

@@ -20,12 +20,20 @@ from app.registry.repository import Repository
 from tests.support.certificates import Identity, identity, rsa_key
 from tests.support.published import Image, attach, convert, pem_signer, push, push_image
 from workers.artifacts.compose import compose
-from workers.artifacts.materialization import LayerMaterialization, SignedRoot, StoredBlob
+from workers.artifacts.signed import SignedLayer
 from workers.layers.spool import Spool
 from workers.verification.rebuild import Rebuild
 from workers.verification.report import VerificationReport, to_text
 from workers.verification.trust import Trust, judge
 from workers.verification.verify import Options, verify_reference
+
+
+@dataclass(frozen=True, slots=True)
+class StoredBlob:
+    """A blob in the layout."""
+
+    digest: Digest
+    size: int
 
 
 @dataclass(slots=True)
@@ -34,7 +42,7 @@ class Shop:
 
     registry: LayoutRegistry
     image: Image
-    layers: list[LayerMaterialization]
+    layers: list[SignedLayer]
     ours: Identity
     folder: Path
 
@@ -49,10 +57,32 @@ class Shop:
     def attach(self, *profiles: ProfileName) -> None:
         attach(self.registry, self.image, self.layers, profiles)
 
-    def first(self, **changes: object) -> Digest:
-        """Change the first layer's materialization."""
-        self.layers[0] = replace(self.layers[0], **changes)  # type: ignore[arg-type]
-        return self.layers[0].layer.digest
+    def first(
+        self,
+        *,
+        index: StoredBlob | None = None,
+        tree: StoredBlob | None = None,
+        root_hash: str | None = None,
+        signature: bytes | None = None,
+    ) -> Digest:
+        """Change what is published of the first layer."""
+        layer = self.layers[0]
+        facts = layer.facts
+        if index is not None:
+            facts = replace(facts, index_digest=index.digest, index_size=index.size)
+        if tree is not None:
+            facts = replace(facts, tree_digest=tree.digest, tree_size=tree.size)
+        facts = replace(facts, root_hash=root_hash or facts.root_hash)
+        self.layers[0] = replace(layer, facts=facts, signature=signature or layer.signature)
+        return layer.layer.digest
+
+    def index(self, number: int) -> StoredBlob:
+        facts = self.layers[number].facts
+        return StoredBlob(facts.index_digest, facts.index_size)
+
+    def tree(self, number: int) -> StoredBlob:
+        facts = self.layers[number].facts
+        return StoredBlob(facts.tree_digest, facts.tree_size)
 
     def read(self, digest: Digest, size: int) -> bytes:
         return (self.folder / "layout" / "blobs" / "sha256" / digest.hex).read_bytes()[:size]
@@ -131,57 +161,53 @@ class Damage:
     deep_only: bool = False
 
 
-def _resigned(shop: Shop, who: Identity, **config: object) -> SignedRoot:
+def _resigned(shop: Shop, who: Identity, **config: object) -> bytes:
     signer = pem_signer(shop.folder / "other", who, **config)
-    root = shop.layers[0].root.root_hash
-    return SignedRoot(root, signer.sign(root))
+    return signer.sign(shop.layers[0].facts.root_hash)
 
 
 def _shorter(shop: Shop, blob: StoredBlob) -> StoredBlob:
     return shop.stored(shop.read(blob.digest, blob.size)[:-512])
 
 
+STRANGER = identity("stranger", key=rsa_key(number=1))
+
 DAMAGES = {
     "index, a bit in an inode": Damage(
-        lambda s: s.first(index=s.damage(s.layers[0].index, s.layers[0].index.size - 40)), "tree"
+        lambda s: s.first(index=s.damage(s.index(0), s.index(0).size - 40)), "tree"
     ),
-    "index of another layer": Damage(lambda s: s.first(index=s.layers[1].index), "uuid"),
+    "index of another layer": Damage(lambda s: s.first(index=s.index(1)), "uuid"),
     "index that is none": Damage(lambda s: s.first(index=s.stored(bytes(2048))), "index"),
-    "tree of another layer": Damage(lambda s: s.first(tree=s.layers[1].tree), "uuid"),
-    "tree cut short": Damage(lambda s: s.first(tree=_shorter(s, s.layers[0].tree)), "tree"),
-    "tree, a bit in its top": Damage(
-        lambda s: s.first(tree=s.damage(s.layers[0].tree, 515)), "root-hash"
-    ),
+    "tree of another layer": Damage(lambda s: s.first(tree=s.tree(1)), "uuid"),
+    "tree cut short": Damage(lambda s: s.first(tree=_shorter(s, s.tree(0))), "tree"),
+    "tree, a bit in its top": Damage(lambda s: s.first(tree=s.damage(s.tree(0), 515)), "root-hash"),
     "tree, a bit in the tar's last leaf": Damage(
-        lambda s: s.first(tree=s.damage(s.layers[0].tree, s.layers[0].tree.size - 500)),
+        lambda s: s.first(tree=s.damage(s.tree(0), s.tree(0).size - 500)),
         "rebuild",
         deep_only=True,
     ),
-    "root hash of another layer": Damage(lambda s: s.first(root=s.layers[1].root), "root-hash"),
+    "root hash of another layer": Damage(
+        lambda s: s.first(root_hash=s.layers[1].facts.root_hash, signature=s.layers[1].signature),
+        "root-hash",
+    ),
     "signature over another root": Damage(
-        lambda s: s.first(root=SignedRoot(s.layers[0].root.root_hash, s.layers[1].root.signature)),
+        lambda s: s.first(signature=s.layers[1].signature),
         "signature",
     ),
     "signature by a stranger": Damage(
-        lambda s: s.first(root=_resigned(s, identity("stranger", key=rsa_key(number=1)))),
+        lambda s: s.first(signature=_resigned(s, STRANGER)),
         "signature",
     ),
     "signature by a stranger, certificate left out": Damage(
-        lambda s: s.first(
-            root=_resigned(s, identity("stranger", key=rsa_key(number=1)), embed_certificate=False)
-        ),
+        lambda s: s.first(signature=_resigned(s, STRANGER, embed_certificate=False)),
         "signature",
     ),
     "signature that is none": Damage(
-        lambda s: s.first(root=SignedRoot(s.layers[0].root.root_hash, b"no signature")),
+        lambda s: s.first(signature=b"no signature"),
         "signature",
     ),
     "signature with bytes after it": Damage(
-        lambda s: s.first(
-            root=SignedRoot(
-                s.layers[0].root.root_hash, (s.layers[0].root.signature or b"") + bytes(4)
-            )
-        ),
+        lambda s: s.first(signature=(s.layers[0].signature or b"") + bytes(4)),
         "signature",
     ),
 }
@@ -245,7 +271,7 @@ def test_chains_and_expiry(shop: Shop) -> None:
     ca = identity("ca", key=rsa_key(number=1), ca=True, usages=(), path_length=0)
     leaf = identity("leaf", key=rsa_key(number=2), issuer=ca)
     shop.layers = [
-        replace(layer, root=SignedRoot(layer.root.root_hash, signer.sign(layer.root.root_hash)))
+        replace(layer, signature=signer.sign(layer.facts.root_hash))
         for signer in [pem_signer(shop.folder / "leaf", leaf)]
         for layer in shop.layers
     ]
@@ -267,8 +293,7 @@ def test_a_ca_may_not_be_a_leaf_in_disguise(shop: Shop) -> None:
     shop.folder.joinpath("chain").mkdir()
     signer = pem_signer(shop.folder / "chain", leaf)
     shop.layers = [
-        replace(layer, root=SignedRoot(layer.root.root_hash, signer.sign(layer.root.root_hash)))
-        for layer in shop.layers
+        replace(layer, signature=signer.sign(layer.facts.root_hash)) for layer in shop.layers
     ]
     shop.attach("containerd-erofs")
     report = shop.verify(trust=Trust((middle.certificate,)))
@@ -277,17 +302,17 @@ def test_a_ca_may_not_be_a_leaf_in_disguise(shop: Shop) -> None:
 
 def test_a_damaged_certificate_in_the_message_is_noticed(shop: Shop) -> None:
     # The signature itself still verifies with the trusted key; a kernel reads the damage too.
-    signature = shop.layers[0].root.signature
+    signature = shop.layers[0].signature
     assert signature is not None
     name = signature.index(b"test signer")
     for at in (name, signature.rindex(b"test signer", 0, name + 200)):
         damaged = signature[:at] + b"T" + signature[at + 1 :]
-        verdict = judge(damaged, shop.layers[0].root.root_hash, Trust((shop.ours.certificate,)))
+        verdict = judge(damaged, shop.layers[0].facts.root_hash, Trust((shop.ours.certificate,)))
         assert verdict.problems
 
 
 def test_json_says_the_same(shop: Shop) -> None:
-    shop.first(tree=shop.layers[1].tree)
+    shop.first(tree=shop.tree(1))
     shop.attach("containerd-erofs")
     report = json.loads(json.dumps(shop.verify().to_json()))
     assert report["ok"] is False
