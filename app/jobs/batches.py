@@ -32,15 +32,10 @@ IN_FLIGHT = 200
 BatchState = Literal["running", "paused", "cancelled", "done"]
 
 
-class BatchItem(BaseModel):
-    """One image to look at."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
+class BatchItem(PushEvent):
+    """One image to look at again: an event that the intake takes as if it had been pushed."""
 
     registry: str
-    repository: str
-    tag: str | None = None
-    digest: Digest | None = None
 
 
 class Batch(BaseModel):
@@ -184,15 +179,10 @@ class Batches:
                 text = cast(str | None, self._redis.lindex(key("batch", batch_id, "items"), 0))
             if text is None:
                 return
-            item = BatchItem.model_validate_json(text)
-            event = PushEvent(
-                repository=item.repository,
-                tag=item.tag,
-                digest=item.digest,
-                # A crash between the two calls feeds the item twice; the replay cache drops it.
-                delivery_id=f"{batch_id}:{progress.batch.total}:{Digest.of(text.encode())}",
-            )
-            receipt = intake.accept(item.registry, "batch", [event], progress.batch.options)
+            # A crash between the two calls feeds the item twice; the replay cache drops it.
+            delivery = f"{batch_id}:{progress.batch.total}:{Digest.of(text.encode())}"
+            item = BatchItem.model_validate_json(text).model_copy(update={"delivery_id": delivery})
+            receipt = intake.accept(item.registry, "batch", [item], progress.batch.options)
             with broker_errors("feeding batches"):
                 if receipt.event_ids:
                     self._redis.sadd(key("batch", batch_id, "events"), *receipt.event_ids)

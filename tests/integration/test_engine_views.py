@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from app.jobs.audit import AuditTrail
 from app.jobs.batches import Batches, BatchItem
 from app.jobs.connection import connect
 from app.jobs.intake import IntakeOptions, RedisIntake
+from app.jobs.keys import key
 from app.jobs.listing import CursorInvalid
 from app.jobs.pending import EventOutcome
 from app.jobs.push import PushEvent
@@ -131,6 +133,10 @@ def test_a_batch_feeds_pauses_and_ends(rig: Rig) -> None:
         for number in range(3)
     ]
     batch = batches.create(items, IntakeOptions(source="manual"), actor="me", title="all")
+    stored = rig.engine.redis.lindex(key("batch", batch.id, "items"), 0)
+    assert json.loads(str(stored)) == {
+        "registry": "main", "repository": "team/app", "digest": items[0].digest,
+    }  # fmt: skip
     assert batches.pause(batch.id) is not None
     rig.round()
     assert rig.engine.events.counts().pending == 0
@@ -138,6 +144,11 @@ def test_a_batch_feeds_pauses_and_ends(rig: Rig) -> None:
     rig.round()
     claimed, _ = rig.engine.events.claim(10)
     assert {event.record.options.batch for event in claimed} == {batch.id}
+    assert {(event.record.registry, event.record.dialect) for event in claimed} == {
+        ("main", "batch")
+    }
+    assert [event.record.event.digest for event in claimed] == [item.digest for item in items]
+    assert len({event.record.event.delivery_id for event in claimed}) == 3
     for number, event in enumerate(claimed):
         rig.submit(rig.job(number, source="manual", batch=batch.id))
         rig.engine.events.settle([(event, EventOutcome(outcome="jobs"))])
