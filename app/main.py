@@ -17,16 +17,14 @@ from starlette.responses import JSONResponse, Response
 from app import problems
 from app.admin.routes import include_admin
 from app.admin.services import AdminServices
+from app.composition import open_engine, open_queue
 from app.config.file import load_config
 from app.config.live import Live
 from app.config.model import ServiceConfig
 from app.config.schema import json_schema
 from app.console.routes import console_router
 from app.health import health_router
-from app.jobs.connection import connect
-from app.jobs.engine import JobEngine
 from app.jobs.intake import RedisIntake
-from app.jobs.queue import CeleryJobQueue
 from app.jobs.readings import readings
 from app.jobs.scripts import broker_errors
 from app.observability import logging, tracing
@@ -64,13 +62,13 @@ def create_app(settings: Settings, *, outside: Fetch = fetch) -> FastAPI:
         return InForce(config, build_endpoints(config, outside))
 
     live = Live(settings.config_file, load)
-    redis = connect(settings.redis_url.get_secret_value())
-    queue = CeleryJobQueue.connect((settings.broker_url or settings.redis_url).get_secret_value())
-    intake = RedisIntake(redis, queue.drain_intake)
+    queue = open_queue(settings)
+    engine = open_engine(settings, queue)
+    intake = RedisIntake(engine.redis, queue.drain_intake)
     app = FastAPI(
         title="verilayer",
         redirect_slashes=False,
-        lifespan=_lifespan(live, redis),
+        lifespan=_lifespan(live, engine.redis),
         docs_url=None,
         redoc_url=None,
     )
@@ -78,10 +76,9 @@ def create_app(settings: Settings, *, outside: Fetch = fetch) -> FastAPI:
     problems.install(app)
     receiver = Receiver(lambda: live.current.endpoints, intake, settings.webhook_max_bytes, outside)
     app.include_router(webhook_router(receiver))
-    app.include_router(health_router(lambda: _ping(redis), lambda: live.problem))
-    engine = JobEngine.over(redis, queue)
+    app.include_router(health_router(lambda: _ping(engine.redis), lambda: live.problem))
     app.include_router(metrics_router(lambda: readings(engine)))
-    services = AdminServices.over(redis, engine, intake, lambda: live.current.config, queue.verify)
+    services = AdminServices.over(engine, intake, lambda: live.current.config, queue.verify)
     access = include_admin(app, services)
     app.include_router(console_router(services, access), include_in_schema=False)
     app.add_route("/config.schema.json", _schema, include_in_schema=False)

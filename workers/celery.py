@@ -1,4 +1,4 @@
-"""Composition root of the worker process: ``celery -A workers.celery worker``.
+"""The Celery application of the worker process: ``celery -A workers.celery worker``.
 
 Every setting that decides about lost or doubled work is here, with its reason; how they fit
 together is in docs/reliability.md. The one idea behind them: a message is a wake-up, the ledger is
@@ -12,37 +12,22 @@ import functools
 from celery import Celery, signals
 from kombu.entity import Queue
 
-from app.jobs.connection import connect
+from app.composition import broker_url, open_engine
 from app.jobs.messages import SweepRegistries
 from app.jobs.queue import MAINTENANCE_QUEUE, QUEUES, CeleryJobQueue
-from app.jobs.timing import EngineTiming
 from app.settings import Settings
 from workers import tasks, telemetry
+from workers.composition import open_context, open_spool
 from workers.engine.clock import ReaperClock
 from workers.engine.context import WorkerContext
-from workers.layers.spool import Spool
 
 #: Seconds between looks whether a sweep is due or unfinished.
 SWEEP_SECONDS = 30.0
 
 
-def engine_timing(settings: Settings) -> EngineTiming:
-    """Return the engine's clocks as the settings ask for."""
-    return EngineTiming(
-        lease=settings.lease_seconds,
-        heartbeat=min(2.0, settings.lease_seconds / 5),
-        reap=settings.reap_seconds,
-        backoff=settings.retry_seconds,
-        orphan=settings.lease_seconds,
-        attempts=settings.max_attempts,
-        retention=settings.job_retention_days * 86400.0,
-    )
-
-
 def create_worker(settings: Settings) -> Celery:
     """Return the Celery application of a worker."""
-    broker = (settings.broker_url or settings.redis_url).get_secret_value()
-    celery = Celery("verilayer", broker=broker, set_as_current=False)
+    celery = Celery("verilayer", broker=broker_url(settings), set_as_current=False)
     celery.conf.update(
         task_ignore_result=True,
         task_serializer="json",
@@ -102,7 +87,7 @@ def create_worker(settings: Settings) -> Celery:
     @functools.cache
     def context() -> WorkerContext:
         # First asked for by a task, thus after the fork: connections are not shared with siblings.
-        return WorkerContext(settings, CeleryJobQueue(celery), engine_timing(settings))
+        return open_context(settings, CeleryJobQueue(celery))
 
     tasks.register(celery, context)
     _keep_time(celery, settings)
@@ -110,12 +95,14 @@ def create_worker(settings: Settings) -> Celery:
 
 
 def _keep_time(celery: Celery, settings: Settings) -> None:
+    queue = CeleryJobQueue(celery)
+
     def send() -> None:
         # A round that was not taken in time is superseded by the next.
-        CeleryJobQueue(celery).reap(expires=settings.reap_seconds * 4)
+        queue.reap(expires=settings.reap_seconds * 4)
 
-    redis = connect(settings.redis_url.get_secret_value())
-    clock = ReaperClock(redis, settings.reap_seconds, send)
+    engine = open_engine(settings, queue)
+    clock = ReaperClock(engine.redis, settings.reap_seconds, send)
 
     def start(**_: object) -> None:
         clock.start()
@@ -136,9 +123,7 @@ def _from_environment() -> Celery:
             metrics_port=settings.metrics_port,
             otlp_endpoint=settings.otlp_endpoint,
             heartbeat_file=settings.heartbeat_file,
-            spool_used=Spool(
-                settings.spool_dir or settings.state_dir / "spool", settings.spool_max_bytes
-            ).reserved,
+            spool_used=open_spool(settings).reserved,
             spool_limit=settings.spool_max_bytes,
         )
     )

@@ -36,13 +36,13 @@ class AdminServices:
     @classmethod
     def over(
         cls,
-        redis: Redis,
         engine: JobEngine,
         intake: RedisIntake,
         config: Callable[[], ServiceConfig],
         wake_verifier: Callable[[str], None],
     ) -> Self:
         """Wire the parts."""
+        redis = engine.redis
         return cls(
             engine=engine,
             intake=intake,

@@ -28,7 +28,7 @@ from tests.support.ports import free_port
 from tests.support.processes import running
 from tests.support.registries import RunningRegistry
 from tests.support.tools import require
-from workers.engine.context import WorkerContext
+from workers.composition import open_context
 from workers.sweep.progress import ProgressStore
 from workers.sweep.scheduled import sweep_due
 
@@ -165,7 +165,7 @@ def test_a_registry_that_is_away_is_left_alone_for_a_while(
             "state_dir": service.directory / "away",
         }
     )
-    context = WorkerContext(settings, service.engine.queue, service.engine.timing)
+    context = open_context(settings, service.engine.queue)
     store = ProgressStore(service.engine.redis)
     # Whatever other tests swept a moment ago: it is asked for again.
     SweepRequests(service.engine.redis).ask("main")

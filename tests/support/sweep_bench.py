@@ -57,5 +57,11 @@ class Bench:
         return one.finding.kind, one.finding.reason
 
     def prune(self, repository: str, **fields: Any) -> list[tuple[str, str]]:
-        prune = open_prune(self.config, self.registry, self.engine, self.folder, **fields)
+        prune = open_prune(
+            self.config,
+            self.registry,
+            self.engine,
+            open_authority(self.config, self.folder),
+            **fields,
+        )
         return [(each.why, each.bundle) for each in prune.run([repository])]

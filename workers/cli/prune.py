@@ -25,44 +25,32 @@ def command(
     Ours are those that the ledger remembers, that a configured key signed, or that have our own
     unsigned format; what others attached is never touched. The newest whole bundle stays.
     """
-    from app.config.file import load_config
-    from app.jobs.connection import connect
-    from app.jobs.engine import JobEngine
-    from app.jobs.queue import CeleryJobQueue
-    from app.registry.coordination import RedisCoordination
-    from app.registry.factory import open_registry
-    from app.settings import Settings
+    from workers.composition import context_from_environment
     from workers.sweep.opening import chosen_registries, open_prune
 
-    settings = Settings()
-    config = load_config(settings.config_file)
-    redis = connect(settings.redis_url.get_secret_value())
-    broker = (settings.broker_url or settings.redis_url).get_secret_value()
-    engine = JobEngine.over(redis, CeleryJobQueue.connect(broker))
+    context = context_from_environment()
+    force = context.current()
     count = 0
-    for each in chosen_registries(config, registries):
-        registry = open_registry(each, RedisCoordination(redis))
-        try:
-            prune = open_prune(config, registry, engine, settings.state_dir, dry_run=dry_run)
-            for pruned in prune.run(repositories):
-                count += 1
-                if as_json:
-                    click.echo(
-                        json.dumps(
-                            {
-                                "registry": each.id,
-                                "repository": pruned.repository,
-                                "subject": pruned.subject,
-                                "bundle": pruned.bundle,
-                                "artifact_type": pruned.artifact_type,
-                                "why": pruned.why,
-                                "removed": not dry_run,
-                            }
-                        )
+    for each in chosen_registries(force.config, registries):
+        registry = context.registry(each)
+        prune = open_prune(force.config, registry, context.engine, force.authority, dry_run=dry_run)
+        for pruned in prune.run(repositories):
+            count += 1
+            if as_json:
+                click.echo(
+                    json.dumps(
+                        {
+                            "registry": each.id,
+                            "repository": pruned.repository,
+                            "subject": pruned.subject,
+                            "bundle": pruned.bundle,
+                            "artifact_type": pruned.artifact_type,
+                            "why": pruned.why,
+                            "removed": not dry_run,
+                        }
                     )
-                else:
-                    click.echo(f"{pruned.why:12} {pruned.repository}@{pruned.bundle}")
-        finally:
-            registry.close()
+                )
+            else:
+                click.echo(f"{pruned.why:12} {pruned.repository}@{pruned.bundle}")
     if not as_json:
         click.echo(f"{count} bundles {'would go' if dry_run else 'removed'}")

@@ -95,10 +95,9 @@ def schema() -> None:
 
 
 def _load(config_file: Path | None) -> ServiceConfig:
-    from app.config.file import load_config
-    from app.settings import Settings
+    from workers.composition import service_configuration
 
-    return load_config(config_file or Settings().config_file)
+    return service_configuration(config_file)
 
 
 def _from_reference(config: ServiceConfig, text: str) -> dict[str, Any]:

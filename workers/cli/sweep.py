@@ -44,39 +44,25 @@ def command(
     Reads the configuration and Redis as the service does. Queued images rank below every push.
     Exits with 1 when some image could not be looked at.
     """
-    from app.config.file import load_config
-    from app.jobs.connection import connect
-    from app.jobs.engine import JobEngine
-    from app.jobs.queue import CeleryJobQueue
     from app.jobs.requests import Verifications
-    from app.registry.coordination import RedisCoordination
-    from app.registry.factory import open_registry
-    from app.settings import Settings
-    from workers.layers.spool import Spool
-    from workers.signing.opening import open_authority
+    from workers.composition import context_from_environment
     from workers.sweep.opening import chosen_registries, open_drift_check, open_sweep
     from workers.sweep.progress import ProgressStore
 
-    settings = Settings()
-    config = load_config(settings.config_file)
-    redis = connect(settings.redis_url.get_secret_value())
-    broker = (settings.broker_url or settings.redis_url).get_secret_value()
-    engine = JobEngine.over(redis, CeleryJobQueue.connect(broker))
-    authority = open_authority(config, settings.state_dir)
-    spool = Spool(settings.spool_dir or settings.state_dir / "spool", settings.spool_max_bytes)
-    records = None if dry_run else Verifications(redis)
+    context = context_from_environment()
+    force, engine = context.current(), context.engine
+    records = None if dry_run else Verifications(engine.redis)
     failed = 0
-    for each in chosen_registries(config, registries):
-        registry = open_registry(each, RedisCoordination(redis))
-        try:
-            drift = depth and open_drift_check(config, spool, records, depth=depth)
-            sweep = open_sweep(
-                config, registry, engine, authority.signer_for, drift=drift or None,
-                dry_run=dry_run, report=lambda found: _report(found, as_json),
-            )  # fmt: skip
-            progress = sweep.run(ProgressStore(redis), repositories=repositories, restart=restart)
-        finally:
-            registry.close()
+    for each in chosen_registries(force.config, registries):
+        registry = context.registry(each)
+        drift = depth and open_drift_check(force.config, context.spool, records, depth=depth)
+        sweep = open_sweep(
+            force.config, registry, engine, force.authority.signer_for, drift=drift or None,
+            dry_run=dry_run, report=lambda found: _report(found, as_json),
+        )  # fmt: skip
+        progress = sweep.run(
+            ProgressStore(engine.redis), repositories=repositories, restart=restart
+        )
         _summary(each.id, progress, dry_run, as_json)
         failed += progress.counts.get("failed", 0)
     if failed:

@@ -6,29 +6,16 @@ from pathlib import Path
 
 from app.jobs.connection import connect
 from app.jobs.engine import JobEngine
-from app.jobs.messages import Lane
+from app.jobs.queue import CeleryJobQueue
 from workers.supervisor import private_redis
-
-
-class _NoWakeUps:
-    """The queue of a reader, which has nobody to wake."""
-
-    def drain_intake(self) -> None:
-        """Do nothing."""
-
-    def run_next(self, lane: Lane, count: int = 1) -> None:
-        """Do nothing."""
-
-    def waiting(self, lane: Lane) -> int:
-        """Nothing waits."""
-        return 0
 
 
 def read(redis_folder: Path) -> dict[str, dict[str, float]]:
     """Seconds by phase, by ``image PLATFORM`` and ``layer DIGEST``."""
-    redis = connect(private_redis.url_of(redis_folder))
+    url = private_redis.url_of(redis_folder)
+    redis = connect(url)
     try:
-        engine = JobEngine.over(redis, _NoWakeUps())
+        engine = JobEngine.over(redis, CeleryJobQueue.connect(url))
         found: dict[str, dict[str, float]] = {}
         for job in engine.ledger.listing().items:
             found[f"image {job.platform}"] = job.timings

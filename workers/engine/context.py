@@ -10,16 +10,12 @@ from app.config.file import load_config
 from app.config.live import Live
 from app.config.model import RegistryConfig, Rule, ServiceConfig
 from app.errors import ConfigurationError
-from app.jobs.connection import connect
 from app.jobs.engine import JobEngine
-from app.jobs.queue import JobQueue
 from app.jobs.schedule import Caps, caps_of
-from app.jobs.timing import EngineTiming
 from app.registry.coordination import RedisCoordination
 from app.registry.factory import open_registry
 from app.registry.protocols import Coordination, Registry
 from app.registry.repository import Repository
-from app.settings import Settings
 from workers.artifacts.combinations import check_profiles
 from workers.layers.spool import Spool
 from workers.signing.authority import SigningAuthority
@@ -49,17 +45,25 @@ class InForce:
 class WorkerContext:
     """Connections and configuration of one worker process."""
 
-    def __init__(self, settings: Settings, queue: JobQueue, timing: EngineTiming) -> None:
-        """Raises ``ConfigurationError``, ``SigningRefused``, ``SignerUnavailable``."""
-        state = settings.state_dir
-        redis = connect(settings.redis_url.get_secret_value(), retries=3)
-        self.engine = JobEngine.over(redis, queue, timing)
-        self.coordination: Coordination = RedisCoordination(redis)
-        self.spool = Spool(settings.spool_dir or state / "spool", settings.spool_max_bytes)
-        #: Seconds after which a task is stopped.
-        self.task_seconds = settings.task_time_limit
+    def __init__(
+        self,
+        engine: JobEngine,
+        spool: Spool,
+        *,
+        config_file: Path,
+        state: Path,
+        task_seconds: float,
+    ) -> None:
+        """``state`` is the folder of keys and audit log; a task is stopped after ``task_seconds``.
+
+        Raises ``ConfigurationError``, ``SigningRefused``, ``SignerUnavailable``.
+        """
+        self.engine = engine
+        self.coordination: Coordination = RedisCoordination(engine.redis)
+        self.spool = spool
+        self.task_seconds = task_seconds
         self._state = state
-        self._live = Live(settings.config_file, self._load)
+        self._live = Live(config_file, self._load)
         self._lock = threading.Lock()
         self._registries: dict[str, tuple[RegistryConfig, Registry]] = {}
 

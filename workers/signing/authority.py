@@ -14,7 +14,7 @@ from app.oci.digest import Digest
 from app.oci.images import PlannedLayer
 from workers.artifacts.signed import SignedLayer
 from workers.signing.audit import AuditLog
-from workers.signing.certificates import utc_now
+from workers.signing.certificates import CertificateChain, utc_now
 from workers.signing.evidence import LayerEvidence, evidence_of
 from workers.signing.signer import RootHashSigner
 
@@ -50,6 +50,10 @@ class SigningAuthority:
         rule = self._config.match(registry, repository, tag)
         name = (rule.signer if rule else None) or self._config.defaults.signer
         return self._signers[name] if rule and rule.action == "convert" and name else None
+
+    def chains(self) -> tuple[CertificateChain, ...]:
+        """Return the certificates of all configured signers, bound to a repository or not."""
+        return tuple(signer.chain for signer in self._signers.values())
 
     def evidence(
         self, recorded: LayerFacts, planned: PlannedLayer, purpose: Purpose

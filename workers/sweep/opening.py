@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from pathlib import Path
 
 from app.catalog.vocabulary import VerifyDepth
 from app.config.model import RegistryConfig, ServiceConfig
@@ -17,8 +16,8 @@ from app.jobs.state import JobState
 from app.oci.digest import Digest
 from app.registry.protocols import Registry
 from workers.layers.spool import Spool
+from workers.signing.authority import SigningAuthority
 from workers.signing.certificates import CertificateChain
-from workers.signing.opening import open_authority, open_signer
 from workers.signing.signer import RootHashSigner
 from workers.sweep.drift import PATIENCE, DriftCheck
 from workers.sweep.prune import Prune, Remembered
@@ -92,17 +91,16 @@ def open_prune(
     config: ServiceConfig,
     registry: Registry,
     engine: JobEngine,
-    state_dir: Path,
+    authority: SigningAuthority,
     *,
     dry_run: bool = False,
 ) -> Prune:
-    """Return the prune of an open registry. Raises what opening a signer raises."""
-    authority = open_authority(config, state_dir)
+    """Return the prune of an open registry."""
     return Prune(
         config=config,
         registry_config=registry_config(config, registry.id),
         registry=registry,
-        chains=tuple(_chains(config, state_dir).values()),
+        chains=authority.chains(),
         binding=_certificates(authority.signer_for),
         remembered=lambda repository: remembered(engine.ledger, registry.id, repository),
         dry_run=dry_run,
@@ -145,10 +143,6 @@ def remembered(ledger: Ledger, registry_id: str, repository: str) -> Iterator[Re
         cursor = page.cursor
         if cursor is None:
             return
-
-
-def _chains(config: ServiceConfig, state_dir: Path) -> dict[str, CertificateChain]:
-    return {signer.name: open_signer(signer, state_dir).chain for signer in config.signers}
 
 
 def chosen_registries(config: ServiceConfig, wanted: Iterable[str]) -> list[RegistryConfig]:
