@@ -21,8 +21,6 @@ from tests.house.source import PACKAGES, Finding, Module, modules
 #: What may stay against a rule, by the beginning of its place, and why.
 ALLOWED: Mapping[str, str] = {
     "workers/formats/tarindex/reader.py": "a loop that mypyc compiles, still in one piece",
-    "workers/celery.py:create_worker": "composition, still written where it is used",
-    "workers/cli/prune.py:command": "composition, still written where it is used",
 }
 
 
