@@ -37,12 +37,12 @@ def registry_call(host: str, method: str) -> Iterator[Callable[[int], None]]:
 
 
 @contextmanager
-def waiting(host: str, reason: str) -> Iterator[None]:
-    """Count the time spent inside as waiting for a registry's limit."""
+def waiting(host: str) -> Iterator[None]:
+    """Count the time spent inside as waiting for the limit that we keep."""
     started = time.monotonic()
     try:
         yield
     finally:
         seconds = time.monotonic() - started
         if seconds >= _SHORTEST_WAIT:
-            metrics.REGISTRY_WAIT_SECONDS.labels(host=host, reason=reason).inc(seconds)
+            metrics.REGISTRY_WAIT_SECONDS.labels(host=host, reason="limit").inc(seconds)

@@ -5,7 +5,9 @@ Metrics are process-wide by nature, as loggers are, so they are module constants
 memory-mapped files that ``app.observability.exposition`` sums over all processes of the host.
 
 Names follow the Prometheus conventions: base units, ``_total`` for counters. Label values are
-bounded: configured names, enumerations, status codes; never a repository, tag or digest.
+bounded: configured names, enumerations, status codes; never a repository, tag or digest. A label
+whose values are an enumeration lists them in the help text, as ``label: value, value (gloss).``; a
+test compares these lists with what the code counts.
 """
 
 from __future__ import annotations
@@ -19,7 +21,7 @@ _SECONDS = (0.001, 0.005, 0.025, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300
 
 WEBHOOKS = Counter(
     "verilayer_webhook_deliveries_total",
-    "Webhook deliveries answered: accepted, duplicate, ignored, unauthorized, malformed, "
+    "Webhook deliveries answered. outcome: accepted, duplicate, ignored, unauthorized, malformed, "
     "too-large, unavailable.",
     ["dialect", "outcome"],
 )
@@ -31,22 +33,25 @@ WEBHOOK_SECONDS = Histogram(
 )
 WEBHOOK_IGNORED = Counter(
     "verilayer_webhook_ignored_total",
-    "Things in deliveries that are no push to convert, by reason (see docs/webhooks.md).",
+    "Things in deliveries that are not accepted. reason: action, event-type, media-type, "
+    "package-type, malformed, own-actor, derived-tag, referrer, artifact (docs/webhooks.md).",
     ["dialect", "reason"],
 )
 EVENTS = Counter(
     "verilayer_push_events_total",
-    "Push events after parsing: queued, duplicate, ignored (no rule), skipped, failed.",
+    "Accepted push events by what became of them. outcome: jobs, ignored (no rule), "
+    "dropped (loop guard), skipped (nothing to convert), failed, dead.",
     ["registry", "outcome"],
 )
 LOOP_DROPS = Counter(
     "verilayer_loop_drops_total",
-    "Events of our own pushes that were dropped, by the guard that caught them.",
+    "Push events that the loop guard dropped, by what caught them. guard: own-actor, derived-tag, "
+    "referrer, artifact, own-push (docs/webhooks.md).",
     ["guard"],
 )
 JOBS_FINISHED = Counter(
     "verilayer_jobs_finished_total",
-    "Jobs that reached a final state: succeeded, skipped, failed, cancelled, dead.",
+    "Jobs that reached a final state. state: succeeded, skipped, failed, cancelled, dead.",
     ["state"],
 )
 PUSH_TO_ATTACHED = Histogram(
@@ -56,25 +61,31 @@ PUSH_TO_ATTACHED = Histogram(
 )
 PHASE_SECONDS = Histogram(
     "verilayer_phase_duration_seconds",
-    "Time one layer or image spends in a phase: pull, index, tree, sign, push, attach and others.",
+    "Time one layer or image spends in a phase. phase: stream (a layer's one pass), "
+    "cpu-decompress, cpu-hashing, cpu-index (processor time of its threads), index, tree, push, "
+    "total, plan (an image), layers, sign, attach.",
     ["phase"],
     buckets=_SECONDS,
 )
 LAYER_BYTES = Counter(
     "verilayer_layer_bytes_total",
-    "Bytes moved for layers: pulled (compressed), unpacked (tar), pushed (index and tree).",
+    "Bytes moved for layers. direction: pulled (compressed), unpacked (tar), "
+    "pushed (index and tree).",
     ["direction"],
 )
 LAYER_BUILDS = Counter(
     "verilayer_layer_builds_total",
-    "Layers of jobs: asked (to be built), built, awaited (asked before), hit (built before).",
+    "Layers of jobs. outcome: asked (to be built), built, awaited (asked before), "
+    "hit (built before).",
     ["outcome"],
 )
 LAYER_WARNINGS = Counter(
     "verilayer_layer_warnings_total", "Oddities seen in layers, by kind.", ["kind"]
 )
 RETRIES = Counter(
-    "verilayer_task_retries_total", "Tasks put back after a retryable error.", ["task", "code"]
+    "verilayer_task_retries_total",
+    "Tasks put back after a retryable error. task: event, image, layer.",
+    ["task", "code"],
 )
 REGISTRY_REQUESTS = Counter(
     "verilayer_registry_requests_total",
@@ -89,11 +100,13 @@ REGISTRY_SECONDS = Histogram(
 )
 REGISTRY_WAIT_SECONDS = Counter(
     "verilayer_registry_wait_seconds_total",
-    "Waiting for a registry: our limit, or retry-after, the seconds its 429 answers asked for.",
+    "Waiting for a registry. reason: limit (ours), retry-after (what its 429 answers asked for).",
     ["host", "reason"],
 )
 SIGNATURES = Counter(
-    "verilayer_signatures_total", "Root hashes signed, refused or failed.", ["signer", "outcome"]
+    "verilayer_signatures_total",
+    "Root hashes given to a signer. outcome: signed, refused, failed.",
+    ["signer", "outcome"],
 )
 CERTIFICATE_DAYS_LEFT = Gauge(
     "verilayer_certificate_days_left",
@@ -119,21 +132,34 @@ SWEEP_LAST_SUCCESS = Gauge(
 )
 SWEEP_FINDINGS = Counter(
     "verilayer_sweep_findings_total",
-    "What sweeps found: missing, stale, broken, drifted, complete.",
+    "What sweeps found. finding: missing, stale, broken, drifted, complete.",
     ["registry", "finding"],
 )
 DRIFT_CHECKS = Counter(
     "verilayer_drift_checks_total",
-    "Images that sweeps verified, by depth and result: verified, drifted, failed (not checked).",
+    "Images that sweeps verified. depth: shallow, deep. "
+    "result: verified, drifted, failed (not checked).",
     ["registry", "depth", "result"],
 )
 
 #: Read from Redis at scrape time (see ``app.observability.exposition``), so no process owns them.
 READINGS: Mapping[str, tuple[str, tuple[str, ...]]] = {
-    "verilayer_jobs": ("Jobs by state now.", ("state",)),
-    "verilayer_queue_depth": ("Units that wait in a queue now.", ("queue",)),
-    "verilayer_queue_running": ("Units of a queue that run now.", ("queue",)),
-    "verilayer_queue_oldest_age_seconds": ("Age of the oldest unit that waits.", ("queue",)),
+    "verilayer_jobs": (
+        "Jobs now. state: queued, running, succeeded, skipped, failed, cancelled, dead.",
+        ("state",),
+    ),
+    "verilayer_queue_depth": (
+        "Units that wait in a queue now. queue: intake, images, layers, layers-large.",
+        ("queue",),
+    ),
+    "verilayer_queue_running": (
+        "Units of a queue that run now. queue: intake, images, layers, layers-large.",
+        ("queue",),
+    ),
+    "verilayer_queue_oldest_age_seconds": (
+        "Age of the oldest unit that waits. queue: images, layers, layers-large.",
+        ("queue",),
+    ),
     "verilayer_intake_pending": ("Accepted push events not yet turned into jobs.", ()),
     "verilayer_dead_letters": ("Jobs given up on that wait for a person.", ()),
     "verilayer_readings_ok": ("1 when Redis answered this scrape, else 0.", ()),

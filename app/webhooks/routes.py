@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Literal
 
 import structlog
 from fastapi import APIRouter, Request
@@ -29,6 +29,10 @@ from app.webhooks.endpoint import Endpoint, Endpoints, Outcome
 from app.webhooks.fetch import Fetch
 from app.webhooks.proofs.kinds import Origin
 
+#: What a delivery is counted as.
+Answered = Literal[
+    "accepted", "duplicate", "ignored", "unauthorized", "malformed", "too-large", "unavailable"
+]
 #: Seconds a sender may take for its body.
 BODY_SECONDS = 10.0
 #: Seconds after which a sender should try again when Redis is away.
@@ -65,7 +69,7 @@ class Receiver:
         )
         return response
 
-    async def _answer(self, request: Request, endpoint: Endpoint) -> tuple[Response, str]:
+    async def _answer(self, request: Request, endpoint: Endpoint) -> tuple[Response, Answered]:
         try:
             body = await self._body(request)
             outcome = await run_in_threadpool(
@@ -78,7 +82,7 @@ class Receiver:
             return render(request, 408, "body-timeout", detail), "malformed"
         if outcome.answer is not None:
             return JSONResponse(dict(outcome.answer)), "ignored"
-        label = "accepted" if outcome.accepted else "ignored"
+        label: Answered = "accepted" if outcome.accepted else "ignored"
         if outcome.duplicates and not outcome.accepted:
             label = "duplicate"
         return JSONResponse(_receipt(outcome), status_code=202), label
@@ -156,8 +160,8 @@ def _receipt(outcome: Outcome) -> dict[str, Any]:
 
 def _refusal(
     request: Request, endpoint: Endpoint, error: errors.VerilayerError
-) -> tuple[Response, str]:
-    labels: dict[type[errors.VerilayerError], str] = {
+) -> tuple[Response, Answered]:
+    labels: dict[type[errors.VerilayerError], Answered] = {
         errors.Unauthenticated: "unauthorized",
         errors.PayloadTooLarge: "too-large",
         errors.PayloadInvalid: "malformed",

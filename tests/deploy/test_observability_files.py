@@ -3,14 +3,15 @@ from __future__ import annotations
 import json
 import re
 import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
-from prometheus_client.metrics import MetricWrapperBase
 
-from app.observability import exposition, metrics
+from app.observability import exposition
+from tests.support.metric_families import Family, families
 from tests.support.tools import ROOT, require
 
 FILES = ROOT / "deploy" / "helm" / "verilayer" / "files"
@@ -20,25 +21,18 @@ _METRIC = re.compile(r"\bverilayer_[a-z0-9_]+")
 _LABELS = re.compile(r"(verilayer_[a-z0-9_]+)\{([^}]*)\}")
 
 
-def families() -> dict[str, tuple[str, tuple[str, ...]]]:
-    """Family name, as it is exposed -> (type, labels)."""
-    found: dict[str, tuple[str, tuple[str, ...]]] = {}
-    for value in vars(metrics).values():
-        if isinstance(value, MetricWrapperBase):
-            family = next(iter(value.describe()))
-            name = family.name + ("_total" if family.type == "counter" else "")
-            found[name] = (family.type, value._labelnames)
-    for name, (_, labels) in metrics.READINGS.items():
-        found[name] = ("gauge", labels)
-    return found
-
-
 def samples() -> set[str]:
     found: set[str] = set()
-    for name, (kind, _) in families().items():
-        suffixes = ("_bucket", "_sum", "_count") if kind == "histogram" else ("",)
+    for name, family in families().items():
+        suffixes = ("_bucket", "_sum", "_count") if family.kind == "histogram" else ("",)
         found.update(name + suffix for suffix in suffixes)
     return found
+
+
+def family_of(sample: str) -> Family:
+    """The family of a sample's name."""
+    known = families()
+    return known.get(sample) or known[re.sub(r"_(bucket|sum|count)$", "", sample)]
 
 
 def expressions() -> list[str]:
@@ -50,13 +44,25 @@ def expressions() -> list[str]:
 
 def test_rules_and_dashboard_use_metrics_that_exist_with_their_labels() -> None:
     known = samples()
-    labels = families()
     for expression in expressions():
         assert set(_METRIC.findall(expression)) <= known, expression
         for name, selector in _LABELS.findall(expression):
-            family = re.sub(r"_(bucket|sum|count)$", "", name)
-            allowed = {*labels.get(name, labels.get(family, ("", ())))[1], "le"}
-            assert set(re.findall(r"(\w+)\s*[=!]~?\"", selector)) <= allowed, expression
+            family = family_of(name)
+            for label, values in re.findall(r"(\w+)\s*[=!]~?\"(.*?)\"", selector):
+                assert label in {*family.labels, "le"}, expression
+                if label in family.listed:
+                    assert set(values.split("|")) <= set(family.listed[label]), expression
+
+
+def test_rules_and_dashboard_sum_by_labels_that_exist() -> None:
+    grouped = 0
+    for expression in expressions():
+        names = set(_METRIC.findall(expression))
+        labels = {label for name in names for label in family_of(name).labels}
+        for group in re.findall(r"\bby \(([^)]*)\)", expression):
+            grouped += 1
+            assert set(re.findall(r"\w+", group)) <= {*labels, "le", "instance"}, expression
+    assert grouped
 
 
 def test_the_dashboard_shows_every_metric() -> None:
@@ -91,7 +97,14 @@ def test_docs_list_every_metric_with_its_type_and_labels() -> None:
     documented = {
         name: (kind, tuple(re.findall(r"`(\w+)`", labels))) for name, kind, labels in rows
     }
-    assert documented == families()
+    assert documented == {one.name: (one.kind, one.labels) for one in families().values()}
+
+
+def test_the_page_of_metrics_is_what_the_metrics_are(tmp_path: Path) -> None:
+    page = tmp_path / "metrics.md"
+    page.write_text((ROOT / "docs" / "metrics.md").read_text())
+    subprocess.run([sys.executable, ROOT / ".ci" / "render-metrics-reference", page], check=True)
+    assert page.read_text() == (ROOT / "docs" / "metrics.md").read_text(), "run make docs"
 
 
 def test_every_alert_has_a_runbook_entry() -> None:

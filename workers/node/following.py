@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from app.errors import (
     Cancelled,
@@ -24,6 +25,8 @@ from workers.node.fetch import FetchOptions, FetchReport, fetch_image
 from workers.node.kubernetes import normalised
 
 _log = get_logger(__name__)
+#: How an attempt at an image ends.
+Ending = Literal["cached", "no-bundle", "skipped", "refused", "failed", "invalid", "cancelled"]
 #: First pause after a failure, in seconds; doubles up to the refresh interval.
 _FIRST_RETRY = 10.0
 
@@ -106,7 +109,7 @@ class Follower:
         kept = pause if outcome == "failed" else _FIRST_RETRY / 2
         self._attempts[name] = _Attempt(self._clock() + pause, kept)
 
-    def _fetch(self, name: str, stopped: Callable[[], bool]) -> str:
+    def _fetch(self, name: str, stopped: Callable[[], bool]) -> Ending:
         reference: Reference | None = normalised(name)
         if reference is None:
             _log.warning("reference-invalid", reference=name)
@@ -129,7 +132,7 @@ class Follower:
         return _told(name, report)
 
 
-def _told(name: str, report: FetchReport) -> str:
+def _told(name: str, report: FetchReport) -> Ending:
     for layer in report.layers:
         metrics.LAYERS.labels(layer.action).inc()
         metrics.BYTES.inc(layer.fetched)

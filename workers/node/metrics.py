@@ -11,13 +11,13 @@ REGISTRY = CollectorRegistry()
 
 IMAGES = Counter(
     "verilayer_node_images",
-    "Images attempted: cached, no-bundle, skipped, refused, failed, invalid or cancelled.",
+    "Images attempted. outcome: cached, no-bundle, skipped, refused, failed, invalid, cancelled.",
     ["outcome"],
     registry=REGISTRY,
 )
 LAYERS = Counter(
     "verilayer_node_layers",
-    "Layers of images with a bundle, by action: filled, present, failed.",
+    "Layers of images with a bundle. action: filled, present, failed.",
     ["action"],
     registry=REGISTRY,
 )

@@ -110,8 +110,8 @@ class SigningAuthority:
                 }
             )
         except SigningError as error:
-            outcome = "refused" if isinstance(error, SigningRefused) else "failed"
-            SIGNATURES.labels(signer.name, outcome).inc()
+            refused = isinstance(error, SigningRefused)
+            SIGNATURES.labels(signer.name, "refused" if refused else "failed").inc()
             raise
         SIGNATURES.labels(signer.name, "signed").inc()
         CERTIFICATE_DAYS_LEFT.labels(signer.name).set(chain.days_left(utc_now()))

@@ -11,6 +11,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Literal
 
 import structlog
 
@@ -34,6 +35,8 @@ log = structlog.get_logger(__name__)
 
 #: Seconds that building the layers of one image anew may take.
 PATIENCE = 900.0
+#: How a check ends; ``failed``: the image could not be verified.
+CheckResult = Literal["verified", "drifted", "failed"]
 #: Who asked, in the records that the admin API shows.
 ACTOR = "sweep"
 
@@ -127,5 +130,5 @@ class DriftCheck:
         asked = self.records.create(*place, digest, deep=report.deep, actor=ACTOR)
         self.records.change(asked, state="done", ok=report.ok, report=report.to_json())
 
-    def _count(self, repository: Repository, result: str) -> None:
+    def _count(self, repository: Repository, result: CheckResult) -> None:
         metrics.DRIFT_CHECKS.labels(repository.registry.id, self.depth, result).inc()

@@ -201,7 +201,7 @@ class RegistryClient:
 
     def _transmit(self, call: Call, url: httpx.URL, authorization: str | None) -> httpx.Response:
         host = self.base.netloc.decode()
-        with calls.waiting(host, "limit"):
+        with calls.waiting(host):
             self._coordination.throttle(host, limit=self._limit)
         headers = {"User-Agent": USER_AGENT, "Accept-Encoding": "identity", **call.headers}
         if authorization:

@@ -8,28 +8,22 @@ import urllib.request
 from collections.abc import Iterable
 from pathlib import Path
 
-from prometheus_client.metrics import MetricWrapperBase
 from prometheus_client.parser import text_string_to_metric_families
 
 from app.errors import BrokerUnavailable
 from app.observability import exposition, metrics
+from tests.support.metric_families import declared
 from tests.support.ports import free_port
 
 NAME = re.compile(r"^verilayer_[a-z0-9_]+$")
 UNITS = ("_seconds", "_bytes", "_total", "_days_left", "_depth", "_ok", "_pending", "_letters")
 
 
-def declared() -> list[MetricWrapperBase]:
-    return [value for value in vars(metrics).values() if isinstance(value, MetricWrapperBase)]
-
-
 def test_names_follow_the_conventions() -> None:
-    for metric in declared():
-        family = next(iter(metric.describe()))
-        full = family.name + ("_total" if family.type == "counter" else "")
-        assert NAME.match(full), full
-        assert full.endswith(UNITS), full
-        assert family.documentation.endswith("."), full
+    for family in declared().values():
+        assert NAME.match(family.name), family.name
+        assert family.name.endswith(UNITS), family.name
+        assert family.help.endswith("."), family.name
     for name in metrics.READINGS:
         assert NAME.match(name), name
 
