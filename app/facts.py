@@ -7,13 +7,8 @@ config claim, and bundles are composed from it. Nothing in it is taken from a cl
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
 
 from app.oci.digest import DiffID, Digest
-
-#: ``device-table`` is what mkfs.erofs writes and signed bundles carry; ``single-device`` is what
-#: stock containerd can run.
-Layout = Literal["device-table", "single-device"]
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,8 +9,9 @@ from typing import Annotated, cast
 from fastapi import Depends, Request
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
-from app.admin.authorization import Authenticator, Principal, Role
+from app.admin.authorization import Authenticator, Principal
 from app.admin.services import AdminServices
+from app.catalog.vocabulary import Role
 from app.config.model import AdminConfig
 from app.jobs.keys import key
 from app.jobs.scripts import broker_errors

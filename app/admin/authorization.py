@@ -10,23 +10,15 @@ from __future__ import annotations
 import hashlib
 import hmac
 from dataclasses import dataclass
-from enum import IntEnum
 from typing import Any, Protocol
 
 import jwt
 
+from app.catalog.vocabulary import Role
 from app.config.model import AdminConfig, AdminOidcConfig
 from app.problems import Problem
 
 _ALGORITHMS = ["RS256", "RS384", "RS512", "PS256", "ES256", "ES384", "EdDSA"]
-
-
-class Role(IntEnum):
-    """Ordered: a higher role includes the lower ones."""
-
-    read = 1
-    operate = 2
-    admin = 3
 
 
 @dataclass(frozen=True, slots=True)

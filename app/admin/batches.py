@@ -9,11 +9,12 @@ from fastapi import APIRouter, Depends, Request, Response
 from fastapi.responses import JSONResponse
 
 from app.admin.access import Access
-from app.admin.authorization import Principal, Role
+from app.admin.authorization import Principal
 from app.admin.idempotency import once
 from app.admin.paging import CursorQuery, LimitQuery, link_next
 from app.admin.schemas import BatchList, Reprocess, ReprocessPlan, SweepsAsked
 from app.admin.services import AdminServices
+from app.catalog.vocabulary import Role
 from app.jobs.batches import Batch, BatchProgress
 from app.jobs.intake import IntakeOptions
 from app.jobs.selection import Selector, item_of, select

@@ -9,11 +9,12 @@ from fastapi import APIRouter, Depends, Request
 from fastapi.responses import JSONResponse
 
 from app.admin.access import Access
-from app.admin.authorization import Principal, Role
+from app.admin.authorization import Principal
 from app.admin.idempotency import once
 from app.admin.jobs import event_of
 from app.admin.schemas import ImageView, Verify
 from app.admin.services import AdminServices
+from app.catalog.vocabulary import Role
 from app.jobs.push import PushEvent
 from app.jobs.requests import VerificationRequest
 from app.oci.digest import Digest

@@ -8,12 +8,13 @@ from fastapi import APIRouter, Depends, Path, Query, Request, Response
 from fastapi.responses import JSONResponse, StreamingResponse
 
 from app.admin.access import Access
-from app.admin.authorization import Principal, Role
+from app.admin.authorization import Principal
 from app.admin.idempotency import once
 from app.admin.paging import CursorQuery, LimitQuery, link_next
 from app.admin.progress import EVENT_STREAM, job_stream
 from app.admin.schemas import EventView, JobList, JobView, SubmitJob, Submitted, Target
 from app.admin.services import AdminServices
+from app.catalog.vocabulary import Role
 from app.jobs.intake import IntakeOptions
 from app.jobs.push import PushEvent
 from app.jobs.records import Job

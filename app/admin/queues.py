@@ -8,11 +8,12 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Path, Query, Request, Response
 
 from app.admin.access import Access
-from app.admin.authorization import Principal, Role
+from app.admin.authorization import Principal
 from app.admin.jobs import job_or_404
 from app.admin.paging import CursorQuery, LimitQuery, link_next
 from app.admin.schemas import AuditPage, DeadEvents, JobList, QueuesView, QueueView, Whoami
 from app.admin.services import AdminServices
+from app.catalog.vocabulary import Role
 from app.jobs.messages import Lane
 from app.jobs.records import Job
 from app.jobs.state import JobState

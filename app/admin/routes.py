@@ -7,13 +7,14 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, FastAPI
 
 from app.admin.access import Access
-from app.admin.authorization import Principal, Role
+from app.admin.authorization import Principal
 from app.admin.batches import batches_router
 from app.admin.images import images_router
 from app.admin.jobs import jobs_router
 from app.admin.queues import dead_letters_router, queues_router
 from app.admin.rules import rules_router
 from app.admin.services import AdminServices
+from app.catalog.vocabulary import Role
 from app.problems import MEDIA_TYPE
 
 _PROBLEM = {

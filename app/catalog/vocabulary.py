@@ -6,6 +6,7 @@ Code knows each of these by name, so that they are types: a place that offers a 
 
 from __future__ import annotations
 
+from enum import IntEnum
 from typing import Final, Literal, get_args
 
 #: Who asked for a job; what a registry pushed runs first.
@@ -28,3 +29,35 @@ Reprocessed = Literal[Selection, "missing"]
 
 #: How much of a bundle is verified: what it refers to, or also what a rebuild of its layers gives.
 VerifyDepth = Literal["shallow", "deep"]
+
+#: ``device-table`` is what mkfs.erofs writes and signed bundles carry; ``single-device`` is what
+#: stock containerd can run.
+Layout = Literal["device-table", "single-device"]
+
+#: Alignment of the verity data area in bytes.
+Padding = Literal[512, 4096]
+
+#: Order in which a bundle takes the place of another one.
+ReplaceOrder = Literal["push-then-delete", "delete-then-push"]
+
+#: How a layer's blobs came to a repository without being built.
+Reuse = Literal["reused", "mounted", "copied"]
+
+#: What became of a layer in a job.
+LayerOutcome = Literal["pending", "built", Reuse]
+
+#: What a node believes: trusted signatures only, or also what it rebuilt itself.
+TrustPolicy = Literal["require-signed", "prefer-signed"]
+
+#: Deviations of registries from the distribution spec (docs/registries.md).
+Upload = Literal["monolithic", "chunked"]
+ContentRange = Literal["plain", "bytes"]
+ReferrersForm = Literal["auto", "api", "fallback-tag"]
+
+
+class Role(IntEnum):
+    """What a caller of the admin API may do; a higher role includes the lower ones."""
+
+    read = 1
+    operate = 2
+    admin = 3

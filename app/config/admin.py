@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
 from pydantic import Field
 
+from app.config.choice import RoleChoice
 from app.config.source import ConfigModel
 from app.oci.digest import SHA256_HEX
-
-RoleName = Literal["read", "operate", "admin"]
 
 
 class AdminToken(ConfigModel):
@@ -19,7 +16,7 @@ class AdminToken(ConfigModel):
     """Whose it is; stands in the audit log."""
     sha256: str = Field(pattern=SHA256_HEX)
     """sha256 of the token, as `printf %s TOKEN | sha256sum` prints it."""
-    role: RoleName = "read"
+    role: RoleChoice = "read"
     """`read` sees, `operate` also submits, retries and cancels, `admin` may do everything."""
 
 
@@ -34,7 +31,7 @@ class AdminOidcConfig(ConfigModel):
     """Address of the issuer's keys."""
     role_claim: str = "groups"
     """Claim that names groups or roles."""
-    roles: dict[str, RoleName] = Field(default_factory=dict)
+    roles: dict[str, RoleChoice] = Field(default_factory=dict)
     """Value of that claim -> role here."""
 
 

@@ -13,6 +13,7 @@ from app.catalog.builders import offered
 from app.catalog.dialects import DIALECTS, DialectName
 from app.catalog.profiles import PROFILES, ProfileName
 from app.catalog.signers import SIGNERS, SignerName
+from app.catalog.vocabulary import Role
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,4 +35,5 @@ class OneOf:
 BuilderChoice: TypeAlias = Annotated[str, OneOf(offered())]
 DialectChoice: TypeAlias = Annotated[DialectName, OneOf(DIALECTS)]
 ProfileChoice: TypeAlias = Annotated[ProfileName, OneOf(PROFILES)]
+RoleChoice: TypeAlias = Annotated[str, OneOf(Role.__members__)]
 SignerChoice: TypeAlias = Annotated[SignerName, OneOf(SIGNERS)]

@@ -15,11 +15,10 @@ from pydantic import Field, model_validator
 
 from app.catalog.builders import DEFAULT_BUILDER
 from app.catalog.profiles import DEFAULT_PROFILE
-from app.catalog.vocabulary import Priority, VerifyDepth
+from app.catalog.vocabulary import Padding, Priority, ReplaceOrder, VerifyDepth
 from app.config.admin import AdminConfig as AdminConfig
 from app.config.admin import AdminOidcConfig as AdminOidcConfig
 from app.config.admin import AdminToken as AdminToken
-from app.config.admin import RoleName as RoleName
 from app.config.choice import BuilderChoice, ProfileChoice, SignerChoice
 from app.config.registry import CredentialsConfig as CredentialsConfig
 from app.config.registry import LimitsConfig as LimitsConfig
@@ -38,7 +37,7 @@ class BuildConfig(ConfigModel):
 
     builder_version: BuilderChoice = DEFAULT_BUILDER
     """The erofs-utils release whose bytes our indexes equal; that of the nodes."""
-    padding: Literal[512, 4096] = 512
+    padding: Padding = 512
     """Alignment of the verity data area in bytes: 4096 for profile `azl`."""
     allow_lossy: tuple[str, ...] = ()
     """Kinds of warnings about layers that do not stop publication."""
@@ -125,7 +124,7 @@ class Defaults(ConfigModel):
     """Formats to publish."""
     signer: str | None = None
     """Key that signs; without one only unsigned formats can be published."""
-    replace: Literal["push-then-delete", "delete-then-push"] = "push-then-delete"
+    replace: ReplaceOrder = "push-then-delete"
     """Order of replacing a bundle; readers of `containerd-erofs` fail while they see two."""
     tag_suffixes: dict[ProfileChoice, Annotated[str, Field(pattern=SUFFIX_PATTERN)]] = Field(
         default_factory=dict

@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from app.catalog.vocabulary import ContentRange, ReferrersForm, Upload
 from app.config.source import ConfigModel, SecretSource
 from app.config.webhook import WebhookConfig
 
@@ -38,7 +39,7 @@ class CredentialsConfig(ConfigModel):
 class QuirksConfig(ConfigModel):
     """Deviations of a registry from the distribution spec; known ones are set by its host."""
 
-    upload: Literal["monolithic", "chunked"] = "monolithic"
+    upload: Upload = "monolithic"
     """Upload form: one streamed PUT, or PATCH requests of `chunk_bytes`."""
     chunk_bytes: int = Field(default=4 << 20, ge=1 << 16, le=1 << 30)
     """Bytes of one PATCH request."""
@@ -46,9 +47,9 @@ class QuirksConfig(ConfigModel):
     """Hosts besides the registry's own that an upload may be sent to."""
     auth_hosts: tuple[str, ...] = ()
     """Hosts besides the registry's own that may be asked for tokens."""
-    content_range: Literal["plain", "bytes"] = "plain"
+    content_range: ContentRange = "plain"
     """Form of `Content-Range`: `a-b`, or `bytes a-b/*`, which ACR refuses."""
-    referrers: Literal["auto", "api", "fallback-tag"] = "auto"
+    referrers: ReferrersForm = "auto"
     """`auto` believes the `OCI-Subject` header; the others override it."""
 
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from app.admin.authorization import Role
 from app.admin.batches import batch_or_404
 from app.admin.jobs import job_or_404
 from app.admin.queues import dead_or_409
 from app.admin.services import AdminServices
+from app.catalog.vocabulary import Role
 from app.console.gate import Visit
 from app.jobs.messages import Lane
 from app.problems import Problem

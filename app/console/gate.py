@@ -9,7 +9,8 @@ from urllib.parse import parse_qsl, urlsplit
 from fastapi import Request
 
 from app.admin.access import Access
-from app.admin.authorization import Principal, Role
+from app.admin.authorization import Principal
+from app.catalog.vocabulary import Role
 from app.console.sessions import Session, Sessions
 from app.problems import Problem
 

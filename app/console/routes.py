@@ -10,12 +10,12 @@ from fastapi import APIRouter, Depends, Path, Query, Request, Response
 from fastapi.responses import RedirectResponse, StreamingResponse
 
 from app.admin.access import Access
-from app.admin.authorization import Role
 from app.admin.images import ask_verification, image_view
 from app.admin.jobs import job_or_404
 from app.admin.progress import EVENT_STREAM, job_stream
 from app.admin.queues import queues_view
 from app.admin.services import AdminServices
+from app.catalog.vocabulary import Role
 from app.console.actions import ACTIONS, act, told
 from app.console.charts import HEIGHT, WIDTH, charts, recent_jobs
 from app.console.gate import COOKIE, Gate, Visit, check_csrf, own_form

@@ -16,7 +16,8 @@ import jwt
 from pydantic import BaseModel, ConfigDict
 from redis import Redis
 
-from app.admin.authorization import Principal, Role
+from app.admin.authorization import Principal
+from app.catalog.vocabulary import Role
 from app.config.model import AdminConfig
 from app.jobs.keys import key
 from app.jobs.scripts import broker_errors

@@ -7,7 +7,7 @@ revision written by compare-and-swap. Times are seconds since the epoch, sizes b
 from __future__ import annotations
 
 import hashlib
-from typing import Literal, Self, cast
+from typing import Self, cast
 
 from pydantic import (
     BaseModel,
@@ -19,7 +19,7 @@ from pydantic import (
     field_validator,
 )
 
-from app.catalog.vocabulary import PRIORITIES, SOURCES, Priority, Source
+from app.catalog.vocabulary import PRIORITIES, SOURCES, LayerOutcome, Priority, Source
 from app.facts import LayerFacts
 from app.jobs.messages import Lane
 from app.jobs.state import FINISHED, JobState, Step, next_state
@@ -126,7 +126,7 @@ class JobLayer(_Record):
     size: int
     build: str
     #: ``pending``, then how this job came by it.
-    outcome: Literal["pending", "built", "reused", "mounted", "copied"] = "pending"
+    outcome: LayerOutcome = "pending"
 
 
 class AttachedBundle(_Record):

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
-from typing import Literal
 
+from app.catalog.vocabulary import ContentRange, ReferrersForm, Upload
 from app.config.model import QuirksConfig
 from app.oci.reference import DOCKER_HUB_REGISTRY
 
@@ -17,10 +17,10 @@ from app.oci.reference import DOCKER_HUB_REGISTRY
 class Quirks:
     """What the client does differently. ``chunk_bytes`` is the size of a PATCH."""
 
-    upload: Literal["monolithic", "chunked"] = "monolithic"
+    upload: Upload = "monolithic"
     chunk_bytes: int = 4 << 20
-    content_range: Literal["plain", "bytes"] = "plain"
-    referrers: Literal["auto", "api", "fallback-tag"] = "auto"
+    content_range: ContentRange = "plain"
+    referrers: ReferrersForm = "auto"
     upload_hosts: frozenset[str] = frozenset()
     auth_hosts: frozenset[str] = frozenset()
 

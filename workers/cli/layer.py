@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import click
 
 from app.catalog.builders import DEFAULT_BUILDER, offered
+from app.catalog.vocabulary import Layout, Padding
 
 
 @click.group()
@@ -49,14 +50,14 @@ def _digest(ctx: click.Context, param: click.Parameter, value: str | None) -> st
 )
 @click.option(
     "--layout",
-    type=click.Choice(["device-table", "single-device"]),
+    type=click.Choice(get_args(Layout)),
     default="device-table",
     show_default=True,
     help="device-table: as mkfs.erofs writes it; single-device: what stock containerd can run.",
 )
 @click.option(
     "--padding",
-    type=click.Choice(["512", "4096"]),
+    type=click.Choice([str(size) for size in get_args(Padding)]),
     default="512",
     show_default=True,
     help="Alignment of the verity data area in bytes.",

@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any, BinaryIO
 from uuid import UUID
 
+from app.catalog.vocabulary import Layout
 from app.errors import SourceInvalid, VerilayerError
-from app.facts import Layout
 from app.oci.digest import Digest
 from workers.cli.layerreport import Report
 from workers.layers.building import build_layer

@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import click
 
+from app.catalog.vocabulary import Layout, TrustPolicy
 from workers.cli.exits import FAILED, reported
 
 _PATH = click.Path(path_type=Path)
@@ -42,7 +43,7 @@ _FILLING_OPTIONS = (
     ),
     click.option(
         "--policy",
-        type=click.Choice(["require-signed", "prefer-signed"]),
+        type=click.Choice(get_args(TrustPolicy)),
         default="require-signed",
         show_default=True,
         help="prefer-signed also takes unsigned bundles, after rebuilding their indexes, "
@@ -50,7 +51,7 @@ _FILLING_OPTIONS = (
     ),
     click.option(
         "--layout",
-        type=click.Choice(["single-device", "device-table"]),
+        type=click.Choice(get_args(Layout)),
         default="single-device",
         show_default=True,
         help="single-device runs on stock containerd; device-table keeps the signed form.",

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
+from app.catalog.vocabulary import LayerOutcome
 from app.errors import Unavailable, VerilayerError
 from app.facts import LayerFacts
 from app.jobs.messages import Lane
@@ -15,8 +14,6 @@ from app.registry.protocols import Registry
 from workers.engine.context import InForce, WorkerContext
 from workers.images.blobs import bring
 from workers.layers.remote import stored_blobs
-
-Outcome = Literal["pending", "built", "reused", "mounted", "copied"]
 
 #: Compressed bytes from which a layer is built on the queue for large ones.
 LARGE_LAYER = 512 << 20
@@ -72,7 +69,9 @@ class Layers:
         self._context.engine.wake_all()
         return found
 
-    def _one(self, planned: PlannedLayer, wanted: LayerBuild, before: JobLayer | None) -> Outcome:
+    def _one(
+        self, planned: PlannedLayer, wanted: LayerBuild, before: JobLayer | None
+    ) -> LayerOutcome:
         build, status = self._builds.request(wanted, restart=self._job.force)
         if status == "failed":
             raise LayerFailed(wanted.layer, build.failure or Failure(code="internal"))
@@ -97,7 +96,7 @@ class Layers:
             return before.outcome if before and before.outcome != "pending" else how
         return self._rebuild(wanted, build)
 
-    def _rebuild(self, wanted: LayerBuild, build: LayerBuild) -> Outcome:
+    def _rebuild(self, wanted: LayerBuild, build: LayerBuild) -> LayerOutcome:
         # The record is stale: its blobs are gone from where they were pushed.
         if build.ended is not None and build.ended >= (self._job.started or 0.0):
             raise Unavailable(

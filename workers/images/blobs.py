@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Literal
 
+from app.catalog.vocabulary import Reuse
 from app.oci.descriptor import Descriptor
 from app.registry.protocols import Fetcher, Pusher, Registry
 from app.registry.transfer.sources import FileSource
 from workers.layers.spool import Spool
-
-How = Literal["reused", "mounted", "copied"]
 
 
 def bring(
@@ -19,13 +17,13 @@ def bring(
     origin: str,
     blobs: Iterable[Descriptor],
     spool: Spool,
-) -> How | None:
+) -> Reuse | None:
     """Make ``blobs`` exist in ``repository``; None when one is nowhere: the record is stale.
 
     ``origin`` is the repository that they were pushed to. Where the registry does not mount, they
     are downloaded into the spool and uploaded. Raises registry errors.
     """
-    how: How = "reused"
+    how: Reuse = "reused"
     for blob in blobs:
         if registry.blob_exists(repository, blob.digest):
             continue

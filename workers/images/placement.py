@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal
 
 from app.catalog.profiles import ProfileName
+from app.catalog.vocabulary import ReplaceOrder
 from app.config.model import Defaults
 from app.oci.derived_tags import DerivedTag
 from workers.artifacts.compose import Bundle
@@ -16,7 +16,7 @@ from workers.artifacts.compose import Bundle
 class Placement:
     """How bundles are placed and replaced."""
 
-    replace: Literal["push-then-delete", "delete-then-push"] = "push-then-delete"
+    replace: ReplaceOrder = "push-then-delete"
     #: Profile -> suffix of its deterministic tag; profiles not named get no tag.
     tag_suffixes: Mapping[ProfileName, str] = field(default_factory=dict)
 

@@ -21,7 +21,9 @@ from app.registry.repository import Repository
 from workers.artifacts.compose import Bundle
 from workers.images.placement import Placement, tags_of
 
-ReplaceOrder = Literal["push-then-delete", "delete-then-push"]
+#: What to do with another bundle under the same artifact type.
+Existing = Literal["keep", "replace"]
+Action = Literal["attached", "present", "replaced", "kept"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +34,7 @@ class Published:
     role: str
     digest: Digest
     #: ``kept``: another bundle under this type was there and was left alone.
-    action: Literal["attached", "present", "replaced", "kept"]
+    action: Action
     #: Bundles that were removed in favour of this one.
     removed: tuple[Digest, ...] = ()
     tags: tuple[str, ...] = ()
@@ -51,7 +53,7 @@ def publish(
     bundles: Sequence[Bundle],
     *,
     placement: Placement,
-    existing: Literal["keep", "replace"] = "keep",
+    existing: Existing = "keep",
 ) -> list[Published]:
     """Publish the bundles of one image, in order; doing it again changes nothing.
 
@@ -82,7 +84,7 @@ def _publish_one(
     repository: Repository,
     bundle: Bundle,
     placement: Placement,
-    existing: Literal["keep", "replace"],
+    existing: Existing,
 ) -> Published:
     others: list[Descriptor] = []
     present = False
@@ -107,7 +109,7 @@ def _publish_one(
     tags = tags_of(bundle, placement)
     for tag in tags:
         _tag(repository, bundle, tag)
-    action: Literal["attached", "present", "replaced"] = "present" if present else "attached"
+    action: Action = "present" if present else "attached"
     return Published(
         bundle.profile,
         bundle.role,

@@ -8,7 +8,6 @@ made up: then ``ConfigurationError`` says to convert.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
 from uuid import UUID
 
 from app.catalog.profiles import CREATED, PROFILES, Content, ProfileName
@@ -29,7 +28,7 @@ from workers.formats.pkcs7.decode import MAX_SIGNATURE_BYTES
 from workers.formats.verity.superblock import VeritySuperblock
 from workers.formats.verity.values import BLOCK
 from workers.images.placement import Placement
-from workers.images.publish import Published, publish
+from workers.images.publish import Existing, Published, publish
 
 #: As much of an index as holds its superblock.
 _INDEX_HEAD = 3 * BLOCK
@@ -88,7 +87,7 @@ def republish(
         created=next_created(_created(repository, plan, target)),
     )
     shared = PROFILES[source.profile].artifact_types & PROFILES[target].artifact_types
-    existing: Literal["keep", "replace"] = "replace" if shared else "keep"
+    existing: Existing = "replace" if shared else "keep"
     return publish(repository, bundles, placement=placement, existing=existing)
 
 

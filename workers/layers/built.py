@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, BinaryIO, Self
 from uuid import UUID
 
 from app.catalog.builders import DEFAULT_BUILDER
-from app.facts import LayerFacts, Layout
+from app.catalog.vocabulary import Layout
+from app.facts import LayerFacts
 from app.oci.digest import DiffID, Digest
 from workers.formats.verity.extents import Extent, ExtentReader, chunks, total
 

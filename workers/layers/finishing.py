@@ -5,7 +5,8 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-from app.facts import LayerFacts, Layout, WarnedKind
+from app.catalog.vocabulary import Layout
+from app.facts import LayerFacts, WarnedKind
 from app.oci.digest import Digest
 from workers.formats.tarindex.builder import TarWarning, single_device_form, with_uuid
 from workers.formats.verity.blocks import block_hashes

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Literal
 
 from app.catalog.builders import offered
 from app.catalog.profiles import CREATED, PROFILES, ProfileName
+from app.catalog.vocabulary import TrustPolicy
 from app.errors import (
     ContentMismatch,
     NotFound,
@@ -28,8 +28,6 @@ from app.registry.repository import Repository
 from workers.artifacts.reading import ClaimedBundle, ClaimedLayer, profiles_of, read_bundle
 from workers.formats.pkcs7.decode import MAX_SIGNATURE_BYTES
 from workers.verification.trust import Trust, judge
-
-Policy = Literal["require-signed", "prefer-signed"]
 
 #: Profiles that a node can use, the preferred one first.
 USABLE: tuple[ProfileName, ...] = tuple(
@@ -70,7 +68,7 @@ class ChosenBundle:
 
 
 def choose_bundle(
-    repository: Repository, plan: ImagePlan, trust: Trust, policy: Policy
+    repository: Repository, plan: ImagePlan, trust: Trust, policy: TrustPolicy
 ) -> ChosenBundle | None:
     """Find the best bundle: a signed one if there is any, else an unsigned one if allowed.
 

@@ -20,15 +20,12 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from app.catalog.vocabulary import Layout
 from app.errors import ConfigurationError, SpoolExhausted
 from app.oci.digest import DiffID, Digest
-
-Layout = Literal["single-device", "device-table"]
-LAYOUTS: tuple[Layout, ...] = ("single-device", "device-table")
 
 _OURS = ".verilayer"
 #: Space that filling never takes, in bytes: a full disk stops the node.

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
+from app.catalog.vocabulary import Layout, TrustPolicy
 from app.errors import Cancelled, NotConvertible, SourceInvalid, VerilayerError
 from app.oci.descriptor import Platform
 from app.oci.digest import Digest
@@ -17,8 +18,8 @@ from app.oci.images import Found, ImagePlan, plan_image, walk
 from app.oci.manifest import MAX_CONFIG_BYTES, parse_image_config
 from app.oci.reference import Reference
 from app.registry.repository import Repository
-from workers.node.bundles import ChosenBundle, LayerClaim, Policy, choose_bundle
-from workers.node.cache import ContentCache, Layout, Record
+from workers.node.bundles import ChosenBundle, LayerClaim, choose_bundle
+from workers.node.cache import ContentCache, Record
 from workers.node.filling import LayerFilling
 from workers.verification.trust import Trust
 
@@ -32,7 +33,7 @@ class FetchOptions:
     """How a cache is filled."""
 
     trust: Trust = field(default_factory=Trust)
-    policy: Policy = "require-signed"
+    policy: TrustPolicy = "require-signed"
     layout: Layout = "single-device"
     #: Write ``.dmverity``: containerd then mounts through dm-verity, and fails without it.
     sidecar: bool = False

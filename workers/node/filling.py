@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import BinaryIO
 
+from app.catalog.vocabulary import Layout
 from app.errors import Cancelled, ContentMismatch, VerificationFailed
 from app.oci.descriptor import Descriptor
 from app.oci.digest import Digest
@@ -26,7 +27,6 @@ from workers.formats.verity.values import BLOCK, DIGEST
 from workers.layers.decompression import DecompressionLimits, decompress
 from workers.layers.identity import erofs_uuid
 from workers.node.bundles import LayerClaim
-from workers.node.cache import Layout
 from workers.node.stored import TreeFile, data_blocks, proved_tree
 from workers.verification.content import index_problems
 

@@ -6,9 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
+from app.catalog.vocabulary import Layout
 from app.config.model import ServiceConfig
 from app.errors import SigningError, SigningRefused
-from app.facts import LayerFacts, Layout
+from app.facts import LayerFacts
 from app.observability.metrics import CERTIFICATE_DAYS_LEFT, SIGNATURES
 from app.oci.digest import Digest
 from app.oci.images import PlannedLayer

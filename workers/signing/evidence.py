@@ -7,9 +7,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from app.catalog.vocabulary import Layout
 from app.config.model import BuildConfig
 from app.errors import SigningRefused
-from app.facts import LayerFacts, Layout
+from app.facts import LayerFacts
 from app.oci.digest import DiffID, Digest
 from app.oci.images import PlannedLayer
 from workers.layers.identity import erofs_uuid

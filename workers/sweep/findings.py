@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 from app.catalog.profiles import PROFILES, Content, ManifestShape, ProfileName
 from app.errors import ContentMismatch, NotFound, SourceInvalid
@@ -25,9 +25,9 @@ from workers.formats.pkcs7.acceptance import kernel_findings, signed_by
 from workers.formats.pkcs7.decode import parse
 from workers.signing.certificates import CertificateChain
 
-Kind = Literal["complete", "missing", "stale", "broken", "drifted"]
 #: Worst first: what is said of an image with several profiles.
-_ORDER: Sequence[Kind] = ("drifted", "broken", "missing", "stale", "complete")
+Kind = Literal["drifted", "broken", "missing", "stale", "complete"]
+_ORDER: Sequence[Kind] = get_args(Kind)
 
 #: No signature is larger, in bytes; registries may hold anything.
 MAX_SIGNATURE_BYTES = 64 << 10

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from typing import get_args
 
+from app.catalog.vocabulary import Padding
 from app.config.model import BuildConfig
 from app.errors import ContentMismatch, NotFound, SourceInvalid
 from app.facts import LayerFacts
@@ -15,6 +17,9 @@ from workers.layers.built import LayerOptions
 from workers.layers.remote import build_remote_layer, layer_options
 from workers.layers.spool import Spool
 from workers.verification.bundle import BundleReader
+
+#: As annotations write them.
+_PADDINGS = {str(size) for size in get_args(Padding)}
 
 _Key = tuple[Digest, str, int]
 
@@ -69,7 +74,7 @@ class Rebuild:
         facts = bundle.claimed.facts
         claimed = bundle.claimed.layers[planned.descriptor.digest].facts
         padding = bundle.claimed.profile.padding or self.build.padding
-        if claimed.get("padding") in ("512", "4096"):
+        if claimed.get("padding") in _PADDINGS:
             padding = int(claimed["padding"])
         return replace(
             layer_options(self.build, planned.descriptor),

@@ -7,9 +7,10 @@ from pathlib import Path
 import pytest
 from prometheus_client import REGISTRY
 
+from app.catalog.vocabulary import Layout
 from app.config.model import ServiceConfig
 from app.errors import SignerUnavailable, SigningRefused
-from app.facts import LayerFacts, Layout
+from app.facts import LayerFacts
 from app.oci.descriptor import Descriptor
 from app.oci.digest import DiffID, Digest
 from app.oci.images import PlannedLayer

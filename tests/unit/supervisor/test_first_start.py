@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from app.admin.authorization import Authenticator, Role
+from app.admin.authorization import Authenticator
+from app.catalog.vocabulary import Role
 from app.config.file import load_config
 from app.errors import ConfigurationError
 from workers.supervisor import first_start
