@@ -6,7 +6,6 @@ wait for it, so waiting workers neither poll nor overtake one another.
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import threading
 import time
@@ -19,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 from weakref import WeakValueDictionary
 
 from app.errors import BrokerUnavailable, RateLimited, Unavailable
+from app.filelocks import StillHeld, held
 from app.registry.protocols import RateLimit
 
 if TYPE_CHECKING:
@@ -101,17 +101,11 @@ class LocalCoordination:
             return
         self._directory.mkdir(parents=True, exist_ok=True)
         path = self._directory / (hashlib.sha256(name.encode()).hexdigest()[:32] + ".lock")
-        with path.open("ab") as file:
-            deadline = self._clock() + LOCK_WAIT
-            while True:
-                try:
-                    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                    break
-                except BlockingIOError:
-                    if self._clock() > deadline:
-                        raise Unavailable(f"lock {name} is held by another process") from None
-                    self._sleep(0.02)
-            yield
+        try:
+            with held(path, wait=LOCK_WAIT):
+                yield
+        except StillHeld:
+            raise Unavailable(f"lock {name} is held by another process") from None
 
 
 class RedisCoordination:

@@ -3,6 +3,8 @@
 Every reservation is a directory with a ``lease`` file that its owner holds locked (flock) and that
 says how many bytes it may use. A lock dies with its process, so whoever reserves next sees which
 reservations are orphans of a crash and removes them. Reserving happens under a lock of its own.
+A lease is not a lock of ``app.filelocks``: it is held beyond a block, and whoever finds it held
+reads what it says.
 """
 
 from __future__ import annotations
@@ -11,13 +13,13 @@ import fcntl
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 from app.errors import SpoolExhausted
+from app.filelocks import held
 
 _PREFIX = "build-"
 #: A reservation that proves too small grows by this much, to keep the common lock rare.
@@ -50,14 +52,8 @@ class Spool:
         with self._exclusive():
             return self._survey()[0]
 
-    @contextmanager
-    def _exclusive(self) -> Iterator[None]:
-        lock = os.open(self.directory / ".lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX)
-            yield
-        finally:
-            os.close(lock)
+    def _exclusive(self) -> AbstractContextManager[None]:
+        return held(self.directory / ".lock")
 
     def _check(self, more: int, held: int) -> None:
         reserved, unwritten = self._survey()

@@ -12,19 +12,19 @@ rename, after its sidecar, and both are on disk before (containerd, docs/snapsho
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 import shutil
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from app.catalog.vocabulary import Layout
 from app.errors import ConfigurationError, SpoolExhausted
+from app.filelocks import StillHeld, held
 from app.oci.digest import DiffID, Digest
 
 _OURS = ".verilayer"
@@ -110,7 +110,7 @@ class ContentCache:
         """Hold a layer's lock against other processes and threads."""
         folder = self._ours / "locks"
         folder.mkdir(parents=True, exist_ok=True)
-        with _held(folder / diff_id.hex[:4]):
+        with held(folder / diff_id.hex[:4]):
             yield
 
     @contextmanager
@@ -121,23 +121,20 @@ class ContentCache:
         """
         base = self._ours / "staging"
         base.mkdir(parents=True, exist_ok=True)
-        # Between making a folder and holding its lock it would look like an orphan.
-        with _held(self._ours / "staging.lock"):
-            remove_orphans(base)
-            free = shutil.disk_usage(base).free - RESERVE
-            if size > free:
-                raise SpoolExhausted(
-                    f"the layer needs {size} bytes, {self.root} has {max(free, 0)} to spare",
-                    advice="run verilayer node prune, or enlarge the disk",
-                )
-            folder = Path(tempfile.mkdtemp(dir=base))
-            lock = os.open(folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-            fcntl.flock(lock, fcntl.LOCK_EX)
-        try:
+        with ExitStack() as stack:
+            # Between making a folder and holding its lock it would look like an orphan.
+            with held(self._ours / "staging.lock"):
+                remove_orphans(base)
+                free = shutil.disk_usage(base).free - RESERVE
+                if size > free:
+                    raise SpoolExhausted(
+                        f"the layer needs {size} bytes, {self.root} has {max(free, 0)} to spare",
+                        advice="run verilayer node prune, or enlarge the disk",
+                    )
+                folder = Path(tempfile.mkdtemp(dir=base))
+                stack.enter_context(held(folder / "lock"))
+            stack.callback(shutil.rmtree, folder, ignore_errors=True)
             yield folder
-        finally:
-            shutil.rmtree(folder, ignore_errors=True)
-            os.close(lock)
 
     def install(self, staged: Path, record: Record, *, sidecar: bool) -> None:
         """Make a finished file an entry: everything durable first, the blob's name last.
@@ -168,32 +165,11 @@ class ContentCache:
         return size
 
 
-@contextmanager
-def _held(file: Path) -> Iterator[None]:
-    lock = os.open(file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(lock)
-
-
 def remove_orphans(base: Path) -> None:
     """Remove staging folders whose process has ended: their lock is free."""
     for folder in base.iterdir():
-        try:
-            lock = os.open(folder / "lock", os.O_RDWR | os.O_CLOEXEC)
-        except OSError:
-            lock = -1  # a crash came before the lock
-        try:
-            if lock >= 0:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        with suppress(StillHeld, OSError), held(folder / "lock", wait=0):
             shutil.rmtree(folder, ignore_errors=True)
-        except BlockingIOError:
-            continue
-        finally:
-            if lock >= 0:
-                os.close(lock)
 
 
 def _replace(path: Path, text: str) -> None:

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import os
 import secrets
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from app.config.model import ServiceConfig
 from app.errors import ConfigurationError
+from app.filelocks import StillHeld, held
 
 SECRET_HEADER = "X-Verilayer-Secret"  # noqa: S105 - the header's name, not its value
 
@@ -63,22 +63,18 @@ def exclusive(state: Path) -> Iterator[None]:
 
     Raises ``ConfigurationError`` when another process holds it or it cannot be made.
     """
-    try:
-        state.mkdir(mode=0o700, parents=True, exist_ok=True)
-        lock = os.open(state / "up.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    except OSError as error:
-        raise ConfigurationError(f"cannot use the state folder {state}: {error}") from error
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
-        os.close(lock)
-        raise ConfigurationError(
-            f"another verilayer up uses {state}", advice="stop it, or give another --state folder"
-        ) from error
-    try:
+    with ExitStack() as stack:
+        try:
+            state.mkdir(mode=0o700, parents=True, exist_ok=True)
+            stack.enter_context(held(state / "up.lock", wait=0))
+        except StillHeld as error:
+            raise ConfigurationError(
+                f"another verilayer up uses {state}",
+                advice="stop it, or give another --state folder",
+            ) from error
+        except OSError as error:
+            raise ConfigurationError(f"cannot use the state folder {state}: {error}") from error
         yield
-    finally:
-        os.close(lock)
 
 
 def webhook_secret(state: Path) -> Path:

@@ -8,7 +8,6 @@ and also kept under the fallback tag, because tools that copy layouts look there
 
 from __future__ import annotations
 
-import fcntl
 import os
 import secrets
 from collections.abc import Iterator
@@ -16,6 +15,7 @@ from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 from app.errors import ManifestTooLarge, NotFound, RegistryError, ResponseInvalid, SourceInvalid
+from app.filelocks import held
 from app.oci import fallback, mediatypes
 from app.oci.descriptor import Descriptor
 from app.oci.digest import Digest, verified
@@ -254,12 +254,9 @@ class LayoutRegistry:
         finally:
             partial.unlink(missing_ok=True)
 
-    @contextmanager
-    def _lock(self, name: str = "index.lock") -> Iterator[None]:
+    def _lock(self, name: str = "index.lock") -> AbstractContextManager[None]:
         """Hold a lock against other processes; its file is not part of the layout's content."""
-        with (self._directory / f".{name}").open("ab") as file:
-            fcntl.flock(file, fcntl.LOCK_EX)
-            yield
+        return held(self._directory / f".{name}", mode=0o666)
 
 
 def _keep(entry: Descriptor, digest: Digest, tag: str | None) -> bool:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -12,6 +11,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
+from app.filelocks import held
 from workers.signing.certificates import utc_now
 from workers.signing.keys.pem import PemKey, PrivateKey
 from workers.signing.keys.settings import KeySettings
@@ -25,8 +25,7 @@ def open_key(settings: KeySettings) -> Key:
     name, folder = settings.name, settings.state_dir / "keys"
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     key_file, certificate_file = folder / f"{name}.key", folder / f"{name}.crt"
-    with open(folder / ".lock", "w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    with held(folder / ".lock"):
         if not certificate_file.exists():
             key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
             certificate = self_signed(key, f"verilayer {name} (ephemeral)", utc_now())
