@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import BinaryIO, Protocol, TypeAlias
+from typing import BinaryIO, Protocol
 
 from app.oci.descriptor import Descriptor
 from app.oci.digest import Digest
@@ -127,11 +127,6 @@ class Registry(Protocol):
     def list_tags(self, repository: str) -> Iterator[str]:
         """All tags of a repository."""
         ...
-
-
-# What workers/images and workers/layers still call a registry that they read from or write to.
-Fetcher: TypeAlias = Registry
-Pusher: TypeAlias = Registry
 
 
 @dataclass(frozen=True, slots=True)

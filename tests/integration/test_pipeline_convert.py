@@ -11,11 +11,22 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
+from app.oci import mediatypes
+from app.oci.descriptor import Descriptor
 from app.oci.digest import DiffID, Digest
+from app.oci.manifest import RawManifest, encode
 from app.registry.coordination import LocalCoordination
+from app.registry.layout.directory import LayoutRegistry
 from app.registry.protocols import Registry
 from tests.support.certificates import identity
-from tests.support.images import PushedImage, layer_tar, push_attestation, push_image, push_index
+from tests.support.images import (
+    PushedImage,
+    layer_tar,
+    push_attestation,
+    push_blob,
+    push_image,
+    push_index,
+)
 from tests.support.pipeline import BUNDLE
 from tests.support.registries import RunningRegistry, docker_registry
 from tests.support.tarmaker import END, header, padded
@@ -115,6 +126,34 @@ def test_to_a_layout_and_from_it(
     assert [facts["root_hash"] for facts in referrer["layers"].values()] == [
         layer["root_hash"] for layer in line["layers"]
     ]
+
+
+def test_an_index_with_a_windows_image_goes_to_a_layout(key: list[str], tmp_path: Path) -> None:
+    registry = LayoutRegistry(tmp_path / "in")
+    image = image_of(registry, "any", 23)
+    foreign = Descriptor(
+        media_type="application/vnd.docker.image.rootfs.foreign.diff.tar.gzip",
+        digest=Digest.of(b"at the publisher's"),
+        size=18,
+    )
+    config = push_blob(registry, "any", mediatypes.OCI_CONFIG, b'{"os":"windows"}')
+    manifest = {"schemaVersion": 2, "config": config.wire(), "layers": [foreign.wire()]}
+    windows = RawManifest(mediatypes.OCI_MANIFEST, encode(manifest))
+    registry.push_manifest("any", windows)
+    children = [
+        image.manifest.descriptor.wire() | {"platform": {"os": "linux", "architecture": "amd64"}},
+        windows.descriptor.wire() | {"platform": {"os": "windows", "architecture": "amd64"}},
+    ]
+    index = RawManifest(mediatypes.OCI_INDEX, encode({"schemaVersion": 2, "manifests": children}))
+    registry.push_manifest("any", index, "1")
+    out = tmp_path / "out"
+    lines = run(tmp_path, "convert", f"oci:{tmp_path / 'in'}:1", "--to-layout", str(out), *key)
+    assert [(one["state"], one["reason"]) for one in lines] == [
+        ("attached", ""),
+        ("skipped", "not-linux"),
+    ]
+    copied = LayoutRegistry(out, create=False)
+    assert copied.fetch_manifest("any", windows.digest) == windows
 
 
 def test_to_a_tar_and_from_it(

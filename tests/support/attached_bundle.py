@@ -17,8 +17,7 @@ from tests.support.certificates import Identity
 from tests.support.sample_layer import SampleLayer
 from workers.artifacts.compose import Bundle, compose
 from workers.artifacts.signed import SignedLayer
-from workers.images.placement import Placement
-from workers.images.publish import publish
+from workers.images.publication import Placement, publish
 from workers.signing.opening import open_signer
 from workers.signing.signer import RootHashSigner
 

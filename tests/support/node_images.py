@@ -14,23 +14,24 @@ from pathlib import Path
 import zstandard
 
 from app.catalog.profiles import ProfileName
-from app.config.model import BuildConfig, Defaults
+from app.config.model import BuildConfig
 from app.facts import LayerFacts
 from app.oci import mediatypes
 from app.oci.descriptor import Descriptor
 from app.oci.digest import DiffID, Digest
 from app.oci.manifest import RawManifest, encode
-from app.registry.coordination import LocalCoordination
 from app.registry.protocols import Registry
+from app.registry.repository import Repository
 from app.registry.transfer.sources import BytesSource
 from tests.support.tools import require
+from workers.artifacts.compose import compose_all, wants_single_device
 from workers.artifacts.signed import SignedLayer
 from workers.formats.verity.blocks import block_hashes
 from workers.formats.verity.extents import HeldBytes, chunks, held
 from workers.formats.verity.superblock import VeritySuperblock
 from workers.formats.verity.tree import build_tree
-from workers.images.image import attach, compose_all, read_plan, wants_single_device
-from workers.images.publish import Published
+from workers.images.plan import read_plan
+from workers.images.publication import Placement, Published, publish
 from workers.layers.identity import erofs_uuid, verity_uuid
 from workers.layers.remote import build_remote_layer, layer_options, push_built
 from workers.layers.spool import Spool
@@ -180,17 +181,18 @@ def convert_image(
     profiles: tuple[ProfileName, ...] = ("containerd-erofs",),
 ) -> list[Published]:
     """Build every layer and attach the bundles, as the service's tasks do one by one."""
-    build, plan = BuildConfig(), read_plan(registry, image.repository, image.manifest)
+    repository = Repository(registry, image.repository)
+    build, plan = BuildConfig(), read_plan(repository, image.manifest)
     layers = []
     for planned in plan.layers:
         with build_remote_layer(
-            registry, image.repository, planned.descriptor, planned.diff_id,
+            repository, planned.descriptor, planned.diff_id,
             layer_options(build, planned.descriptor), Spool(spool, 4 << 30),
         ) as built:  # fmt: skip
-            push_built(registry, image.repository, built)
+            push_built(repository, built)
         layers.append(_signed(signer, planned.descriptor, built.facts, profiles))
-    bundles = compose_all(plan, profiles, layers)
-    return attach(registry, LocalCoordination(), image.repository, bundles, Defaults(), force=True)
+    bundles = compose_all(profiles, plan.subject, layers)
+    return publish(repository, bundles, placement=Placement(), force=True)
 
 
 def _signed(
@@ -277,6 +279,7 @@ def attach_forged(
             data_size=len(data), hash_offset=len(padded), entries=1, warnings=(), warned=(),
         )  # fmt: skip
         made.append(_signed(signer, descriptor, facts, ()))
-    plan = read_plan(registry, image.repository, image.manifest)
-    bundles = compose_all(plan, ("verilayer",), made)
-    attach(registry, LocalCoordination(), image.repository, bundles, Defaults(), force=True)
+    repository = Repository(registry, image.repository)
+    plan = read_plan(repository, image.manifest)
+    bundles = compose_all(("verilayer",), plan.subject, made)
+    publish(repository, bundles, placement=Placement(), force=True)

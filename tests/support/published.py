@@ -21,8 +21,7 @@ from tests.support.certificates import Identity, identity
 from tests.support.sample_layer import make_tar
 from workers.artifacts.compose import Bundle, compose
 from workers.artifacts.signed import SignedLayer
-from workers.images.placement import Placement
-from workers.images.publish import Published, publish
+from workers.images.publication import Placement, Published, publish
 from workers.layers.building import build_layer
 from workers.layers.built import ExpectedLayer, LayerOptions
 from workers.layers.spool import Spool

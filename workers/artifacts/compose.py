@@ -44,6 +44,18 @@ class Bundle:
     layer: Digest | None = None
 
 
+def compose_all(
+    profiles: Sequence[ProfileName], subject: Descriptor, layers: Sequence[SignedLayer]
+) -> list[Bundle]:
+    """Make the manifests of several profiles. Raises what ``compose`` raises."""
+    return [bundle for name in profiles for bundle in compose(name, subject, layers)]
+
+
+def wants_single_device(profiles: Sequence[ProfileName]) -> bool:
+    """Whether a profile carries the root hash of the single-device layout."""
+    return any(PROFILES[name].states("single_device_root_hash") for name in profiles)
+
+
 def compose(
     profile_name: ProfileName,
     subject: Descriptor,

@@ -88,10 +88,9 @@ def _status(outcome: Outcome) -> int:
 
 
 def _outcomes(reference: str, options: dict[str, Any], watcher: Any) -> Any:
-    from app.registry.coordination import LocalCoordination
     from workers.cli.opening import configuration, open_place
-    from workers.images.inline import InlineConversion, Repository, Wish
-    from workers.layers.spool import Spool
+    from workers.cli.scratch import command_spool
+    from workers.images.inline import InlineConversion, Wish
     from workers.signing.opening import open_authority
 
     config = _with_key(configuration(options["config"]), options["key"], options["certificate"])
@@ -103,11 +102,10 @@ def _outcomes(reference: str, options: dict[str, Any], watcher: Any) -> Any:
     if options["to_layout"]:
         target = open_place(f"oci:{options['to_layout']}", config, create=True, locks=locks)
     conversion = InlineConversion(
-        Repository(source.repository.registry, source.repository.name),
-        Repository(target.repository.registry, target.repository.name),
-        LocalCoordination(locks),
+        source.repository,
+        target.repository,
         open_authority(config, state),
-        Spool(state / "spool", 1 << 44),
+        command_spool(state / "spool"),
         Wish(
             config,
             tuple(options["profiles"]) or config.defaults.profiles,

@@ -32,13 +32,14 @@ def command(
     valid. What is there already is not transferred again; the tag is written last.
     """
     from workers.cli.opening import configuration, open_place
+    from workers.cli.scratch import command_spool
     from workers.images.copying import Copier
 
     known = configuration(config)
     one = open_place(source, known, plain_http=plain_http)
     other = open_place(destination, known, plain_http=plain_http, create=True)
     try:
-        copier = Copier(one.repository, other.repository)
+        copier = Copier(one.repository, other.repository, command_spool())
         copied = copier.copy(one.target, None if ":" in other.target else other.target)
     finally:
         one.close()

@@ -11,7 +11,7 @@ from app.oci.images import Found, Skipped, walk
 from app.oci.manifest import Manifest, parse_manifest
 from app.registry.repository import Repository
 from workers.artifacts.reading import profiles_of, read_bundle
-from workers.images.image import plan_of
+from workers.images.plan import plan_of
 
 
 def inspect_reference(repository: Repository, target: str) -> dict[str, Any]:
@@ -45,7 +45,7 @@ def _one(repository: Repository, one: Found | Skipped) -> dict[str, Any]:
         "layers": [layer.wire() for layer in one.parsed.layers],
     }
     try:
-        plan = plan_of(repository.registry, repository.name, one.manifest)
+        plan = plan_of(repository, one.manifest)
         described["platform"] = str(plan.platform)
     except NotConvertible as error:
         described |= {"convertible": False, "reason": error.reason, "message": error.message}

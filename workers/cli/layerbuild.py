@@ -5,7 +5,6 @@ from __future__ import annotations
 import fcntl
 import os
 import stat
-import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
@@ -18,14 +17,13 @@ from app.catalog.vocabulary import Layout
 from app.errors import SourceInvalid, VerilayerError
 from app.oci.digest import Digest
 from workers.cli.layerreport import Report
+from workers.cli.scratch import command_spool
 from workers.layers.building import build_layer
 from workers.layers.built import BuiltLayer, ExpectedLayer, LayerOptions, LayoutForm
 from workers.layers.decompression import detect
 from workers.layers.spool import Spool
 
 _CHUNK = 1 << 20
-#: The spool of a command is bounded by the disk alone.
-_UNBOUNDED = 1 << 62
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +42,7 @@ class Request:
 
 def build_files(files: Sequence[Path], request: Request, report: Report) -> bool:
     """Build each file; returns whether none was refused."""
-    spool = Spool(request.spool or _own_spool(), _UNBOUNDED)
+    spool = command_spool(request.spool)
     good = True
     for path in files:
         try:
@@ -59,18 +57,6 @@ def build_files(files: Sequence[Path], request: Request, report: Report) -> bool
             report.refused(str(path), "io", what)
             good = False
     return good
-
-
-def _own_spool() -> Path:
-    """A folder that only this user can write; one for all runs, so that orphans are found."""
-    folder = Path(tempfile.gettempdir()) / f"verilayer-spool-{os.getuid()}"
-    with suppress(FileExistsError):
-        folder.mkdir(mode=0o700)
-    status = folder.lstat()
-    if stat.S_ISDIR(status.st_mode) and status.st_uid == os.getuid() and not status.st_mode & 0o077:
-        return folder
-    # Someone else made it: leaves that they could change would give a wrong root hash.
-    return Path(tempfile.mkdtemp(prefix="verilayer-spool-"))
 
 
 def _build(path: Path, request: Request, spool: Spool, report: Report) -> dict[str, Any]:

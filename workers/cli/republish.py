@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from app.catalog.profiles import ProfileName
     from app.oci.manifest import RawManifest
     from workers.cli.opening import Place
-    from workers.images.placement import Placement
+    from workers.images.publication import Placement
     from workers.verification.trust import Trust
 
 
@@ -62,7 +62,7 @@ def _republish(reference: str, options: dict[str, Any]) -> list[dict[str, str]]:
 
     from app.oci.images import Found, walk
     from workers.cli.opening import configuration, open_place
-    from workers.images.placement import Placement
+    from workers.images.publication import Placement
     from workers.verification.trust import Trust
 
     config = configuration(options["config"])
@@ -83,13 +83,13 @@ def _republish(reference: str, options: dict[str, Any]) -> list[dict[str, str]]:
 def _move(
     place: Place, image: RawManifest, options: dict[str, Any], trust: Trust, placement: Placement
 ) -> dict[str, str]:
-    from workers.images.image import plan_of
+    from workers.images.plan import plan_of
     from workers.images.republish import find_source, remove, republish
 
     repository = place.repository
     old = find_source(repository, image.digest, options["source"])
     _insist(place, image, options["source"], trust)
-    plan = plan_of(repository.registry, repository.name, image)
+    plan = plan_of(repository, image)
     published = republish(repository, plan, old, options["target"], placement)
     removed = [each for one in published for each in one.removed]
     if not options["keep_old"] and old.manifest.digest not in removed:

@@ -89,29 +89,28 @@ def prepare(
 
 def _prepare(reference: str, place: Place, build: Any, out: Path) -> Prepared:
     from app.oci.images import Found, walk
-    from workers.images.image import plan_of
+    from workers.cli.scratch import command_spool
+    from workers.images.plan import plan_of
     from workers.layers.remote import build_remote_layer, layer_options
-    from workers.layers.spool import Spool
     from workers.signing.evidence import evidence_of
     from workers.signing.offline import Prepared, PreparedImage, PreparedLayer
 
-    registry, repository = place.repository.registry, place.repository.name
-    spool = Spool(out / "spool", 1 << 44)
+    repository = place.repository
+    spool = command_spool(out / "spool")
     images: list[PreparedImage] = []
     layers: dict[Digest, PreparedLayer] = {}
     facts: dict[Digest, LayerFacts] = {}
-    root = registry.fetch_manifest(repository, place.target)
-    for found in walk(root, lambda digest: registry.fetch_manifest(repository, digest)):
+    root = repository.fetch_manifest(place.target)
+    for found in walk(root, repository.fetch_manifest):
         if not isinstance(found, Found):
             continue
-        plan = plan_of(registry, repository, found.manifest)
+        plan = plan_of(repository, found.manifest)
         for planned in plan.layers:
             layer = planned.descriptor
             if (known := facts.get(layer.digest)) is not None:
                 evidence_of(known, planned, build)
                 continue
             with build_remote_layer(
-                registry,
                 repository,
                 layer,
                 planned.diff_id,
@@ -221,9 +220,8 @@ def _push_image(
     force: bool,
 ) -> list[dict[str, str]]:
     from app.registry.transfer.sources import FileSource
-    from workers.artifacts.compose import compose
-    from workers.images.placement import Placement
-    from workers.images.publish import publish
+    from workers.artifacts.compose import compose_all
+    from workers.images.publication import Placement, publish
 
     repository = place.repository
     repository.resolve(image.subject.digest)
@@ -239,9 +237,9 @@ def _push_image(
         signed.append(layer.signed(signature.der))
     published = publish(
         repository,
-        [bundle for name in profiles for bundle in compose(name, image.subject, signed)],
+        compose_all(profiles, image.subject, signed),
         placement=Placement.from_defaults(defaults),
-        existing="replace" if force else "keep",
+        force=force,
     )
     return [
         {

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-import tempfile
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -70,7 +70,7 @@ def _verify(reference: str, options: dict[str, Any]) -> Any:
     from app.config.model import BuildConfig
     from app.errors import ConfigurationError
     from workers.cli.opening import configuration, open_place
-    from workers.layers.spool import Spool
+    from workers.cli.scratch import command_spool
     from workers.verification.rebuild import Rebuild
     from workers.verification.trust import Trust
     from workers.verification.verify import Options, verify_reference
@@ -86,16 +86,7 @@ def _verify(reference: str, options: dict[str, Any]) -> Any:
         expected=options["profiles"],
         signatures_required=options["signed"],
     )
-    with tempfile.TemporaryDirectory(prefix="verilayer-") as folder:
-        build = BuildConfig(builder_version=version)
-        spool = Spool(Path(folder), 64 << 30)
-        rebuild = Rebuild(place.repository, build, spool)
-        try:
-            return verify_reference(
-                place.repository,
-                place.target,
-                checks,
-                rebuild if options["deep"] else None,
-            )
-        finally:
-            place.close()
+    build = BuildConfig(builder_version=version)
+    rebuild = Rebuild(place.repository, build, command_spool()) if options["deep"] else None
+    with closing(place):
+        return verify_reference(place.repository, place.target, checks, rebuild)

@@ -14,7 +14,7 @@ from app.jobs.engine import JobEngine
 from app.jobs.schedule import Caps, caps_of
 from app.registry.coordination import RedisCoordination
 from app.registry.factory import open_registry
-from app.registry.protocols import Coordination, Registry
+from app.registry.protocols import Registry
 from app.registry.repository import Repository
 from workers.artifacts.combinations import check_profiles
 from workers.layers.spool import Spool
@@ -59,7 +59,7 @@ class WorkerContext:
         Raises ``ConfigurationError``, ``SigningRefused``, ``SignerUnavailable``.
         """
         self.engine = engine
-        self.coordination: Coordination = RedisCoordination(engine.redis)
+        self._coordination = RedisCoordination(engine.redis)
         self.spool = spool
         self.task_seconds = task_seconds
         self._state = state
@@ -78,7 +78,7 @@ class WorkerContext:
             known = self._registries.get(config.id)
             if known is not None and known[0] == config:
                 return known[1]
-            client = open_registry(config, self.coordination)
+            client = open_registry(config, self._coordination)
             # The old client is not closed: another thread may be reading from it.
             self._registries[config.id] = (config, client)
             return client

@@ -23,16 +23,15 @@ from app.jobs.store import LeaseLost
 from app.observability import logging, metrics, tracing
 from app.oci.digest import Digest
 from app.oci.images import ImagePlan
-from app.registry.protocols import Registry
-from workers.artifacts.compose import Bundle
+from workers.artifacts.compose import Bundle, compose_all, wants_single_device
 from workers.engine.context import InForce, WorkerContext
 from workers.engine.failures import failure_of
 from workers.engine.layers import LayerFailed, Layers
 from workers.engine.pulse import Pulse
 from workers.engine.signatures import image_signer
-from workers.images import image
 from workers.images.lossless import check_lossless
-from workers.images.publish import Published
+from workers.images.plan import read_plan
+from workers.images.publication import Placement, Published, attached_already, publish
 
 log = structlog.get_logger(__name__)
 
@@ -96,7 +95,7 @@ class _Run:
         self._job = job
         self._pulse = pulse
         self._force: InForce = context.current()
-        self._registry: Registry = context.registry(self._force.registry(job.registry))
+        self._repository = context.repository(self._force.registry(job.registry), job.repository)
         self._timings: dict[str, float] = dict(job.timings)
         self._profiles: tuple[ProfileName, ...] = job.profiles
 
@@ -105,14 +104,14 @@ class _Run:
         job = self._job
         self._pulse.report("planning")
         with self._timed("plan"):
-            plan = image.read_plan(self._registry, job.repository, job.digest)
+            plan = read_plan(self._repository, job.digest)
         self._check_rule(plan)
         if job.dry_run:
             self._finish(plan, (), (), "dry run")
             return
-        layers = Layers(self._context, self._force, self._registry, job)
+        layers = Layers(self._context, self._force, self._repository, job)
         if not job.force and not layers.known(plan):
-            kept = image.attached_already(self._registry, job.repository, plan, self._profiles)
+            kept = attached_already(self._repository, plan, self._profiles)
             if kept is not None:
                 self._finish(plan, kept, (), "attached already")
                 return
@@ -146,10 +145,10 @@ class _Run:
         check_lossless(plan, facts, self._force.config.build.allow_lossy)
         with self._timed("sign"):
             signer = image_signer(
-                self._context, self._force, job, image.wants_single_device(self._profiles)
+                self._context, self._force, job, wants_single_device(self._profiles)
             )
             signed = [signer.sign(facts[one.descriptor.digest], one) for one in plan.layers]
-            bundles = image.compose_all(plan, self._profiles, signed)
+            bundles = compose_all(self._profiles, plan.subject, signed)
         self._context.engine.own_pushes.remember(
             job.registry, [bundle.manifest.digest for bundle in bundles]
         )
@@ -162,12 +161,10 @@ class _Run:
 
     def _publish(self, bundles: list[Bundle]) -> list[Published]:
         try:
-            return image.attach(
-                self._registry,
-                self._context.coordination,
-                self._job.repository,
+            return publish(
+                self._repository,
                 bundles,
-                self._force.config.defaults,
+                placement=Placement.from_defaults(self._force.config.defaults),
                 force=self._job.force,
             )
         except ContentMismatch as error:

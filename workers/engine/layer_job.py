@@ -54,7 +54,7 @@ def run_layer(context: WorkerContext, lease: Lease) -> None:
 def _build(context: WorkerContext, build: LayerBuild, pulse: Pulse) -> None:
     started = time.perf_counter()
     force = context.current()
-    registry = context.registry(force.registry(build.registry))
+    repository = context.repository(force.registry(build.registry), build.repository)
     layer = Descriptor(media_type=build.media_type, digest=build.layer, size=build.size)
     # What names the build decides; the limits are those in force.
     options = replace(
@@ -63,8 +63,7 @@ def _build(context: WorkerContext, build: LayerBuild, pulse: Pulse) -> None:
         padding=build.padding,
     )
     with build_remote_layer(
-        registry,
-        build.repository,
+        repository,
         layer,
         build.diff_id,
         options,
@@ -75,7 +74,7 @@ def _build(context: WorkerContext, build: LayerBuild, pulse: Pulse) -> None:
         facts = built.facts
         pulse.report("pushing", 0, facts.index_size + facts.tree_size)
         pulse.check()
-        pushing = push_built(registry, build.repository, built)
+        pushing = push_built(repository, built)
         timings = {**built.timings, "push": pushing, "total": time.perf_counter() - started}
     context.engine.builds.succeed(
         pulse.lease, facts, {phase: round(seconds, 4) for phase, seconds in timings.items()}

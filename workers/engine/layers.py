@@ -10,9 +10,9 @@ from app.jobs.records import Failure, Job, JobLayer, LayerBuild, build_id
 from app.observability import metrics
 from app.oci.digest import Digest
 from app.oci.images import ImagePlan, PlannedLayer
-from app.registry.protocols import Registry
+from app.registry.repository import Repository
 from workers.engine.context import InForce, WorkerContext
-from workers.images.blobs import bring
+from workers.images.copying import ensure_blobs
 from workers.layers.remote import stored_blobs
 
 #: Compressed bytes from which a layer is built on the queue for large ones.
@@ -32,12 +32,12 @@ class Layers:
     """The layers of one pass over a job."""
 
     def __init__(
-        self, context: WorkerContext, force: InForce, registry: Registry, job: Job
+        self, context: WorkerContext, force: InForce, repository: Repository, job: Job
     ) -> None:
         self._context = context
         self._builds = context.engine.builds
         self._options = force.config.build
-        self._registry = registry
+        self._repository = repository
         self._job = job
         self._facts: dict[Digest, LayerFacts] = {}
 
@@ -83,12 +83,9 @@ class Layers:
         fresh = build.ended is not None and build.ended >= (self._job.started or 0.0)
         if fresh and before is not None and build.repository == self._job.repository:
             return "built"
-        how = bring(
-            self._registry,
-            self._job.repository,
-            build.repository,
-            stored_blobs(build.facts),
-            self._context.spool,
+        pushed_to = Repository(self._repository.registry, build.repository)
+        how = ensure_blobs(
+            pushed_to, self._repository, stored_blobs(build.facts), self._context.spool
         )
         if how is not None:
             metrics.LAYER_BUILDS.labels("hit").inc()

@@ -1,17 +1,18 @@
-"""Copies an image with everything attached to it to another registry, or into an OCI layout.
+"""Copies content between repositories: blobs, and images with everything attached to them.
 
-Digests stay what they are, so signatures and bundles stay valid. What a copy leaves out is lost to
-its readers: referrers of referrers and the layers' own manifests of ``rfc-layer`` come along.
+Every blob that cannot be mounted passes through the spool: it is counted there, and an upload that
+breaks goes on from the middle. Digests stay what they are, so signatures and bundles stay valid.
+What a copy leaves out is lost to its readers: referrers of referrers and the layers' own manifests
+of ``rfc-layer`` come along.
 """
 
 from __future__ import annotations
 
-import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
-from pathlib import Path
 
+from app.catalog.vocabulary import Reuse
 from app.errors import NotFound, RegistryError
 from app.oci import mediatypes
 from app.oci.derived_tags import DerivedTag
@@ -21,9 +22,43 @@ from app.oci.manifest import Index, Manifest, RawManifest, parse_manifest
 from app.registry.repository import Repository
 from app.registry.transfer.sources import FileSource
 from workers.artifacts.compose import layer_manifests
+from workers.layers.spool import Spool
 
 #: Bundles are one level below an image; signatures of bundles another.
 MAX_DEPTH = 4
+
+
+def ensure_blobs(
+    source: Repository, target: Repository, blobs: Iterable[Descriptor], spool: Spool
+) -> Reuse | None:
+    """Make blobs that were pushed to ``source`` exist in ``target``, both of one registry.
+
+    Returns the costliest way it took; None when a blob is in neither. Raises registry errors and
+    ``SpoolExhausted``.
+    """
+    ways: set[Reuse] = {"reused"}
+    for blob in blobs:
+        if target.blob_exists(blob.digest):
+            continue
+        if source == target or not source.blob_exists(blob.digest):
+            return None
+        ways.add(_transfer(source, target, blob, spool))
+    return next(how for how in _COSTLIEST_FIRST if how in ways)
+
+
+_COSTLIEST_FIRST: tuple[Reuse, ...] = ("copied", "mounted", "reused")
+
+
+def _transfer(source: Repository, target: Repository, blob: Descriptor, spool: Spool) -> Reuse:
+    if target.mount_blob(blob.digest, source):
+        return "mounted"
+    with spool.reserve(blob.size) as lease:
+        file = lease.create("copy")
+        with source.fetch_blob(blob) as chunks:
+            for chunk in chunks:
+                file.append(chunk)
+        target.push_blob(blob, FileSource(file.path))
+    return "copied"
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +79,9 @@ class Copier:
 
     source: Repository
     target: Repository
+    spool: Spool
+    #: Whether what refers to a manifest comes along.
+    attached: bool = True
     _done: set[Digest] = field(default_factory=set)
     _referrers: list[Digest] = field(default_factory=list)
     _tags: list[str] = field(default_factory=list)
@@ -55,10 +93,10 @@ class Copier:
         """Copy a tag or digest, under ``tag`` or by digest alone.
 
         The tag is written last: whoever sees it finds everything below it, bundles included. Raises
-        registry errors of either side.
+        registry errors of either side and ``SpoolExhausted``.
         """
         root = self.source.fetch_manifest(reference)
-        self._manifest(root, 0)
+        self.manifest(root)
         if tag is not None:
             self.target.push_manifest(root, tag)
         return Copied(
@@ -70,7 +108,11 @@ class Copier:
             self._present,
         )
 
-    def _manifest(self, raw: RawManifest, depth: int) -> None:
+    def manifest(self, raw: RawManifest, depth: int = 0) -> None:
+        """Copy what a manifest lists, then itself, by digest.
+
+        Raises ``RegistryError``, also for nesting that is too deep, and ``SpoolExhausted``.
+        """
         if raw.digest in self._done:
             return
         if depth > MAX_DEPTH:
@@ -79,7 +121,7 @@ class Copier:
         parsed = parse_manifest(raw)
         if isinstance(parsed, Index):
             for child in parsed.manifests:
-                self._manifest(self._fetch(child.digest), depth + 1)
+                self.manifest(self._fetch(child.digest), depth + 1)
         else:
             self._blobs(parsed)
         if parsed.subject is None:
@@ -87,16 +129,17 @@ class Copier:
         else:
             self._referrers.append(raw.digest)
             self.target.attach(raw)
-        self._attached(raw, depth)
-        if isinstance(parsed, Manifest) and parsed.is_image:
-            self._layer_graphs(parsed, depth)
+        if self.attached:
+            self._referring(raw, depth)
+            if isinstance(parsed, Manifest) and parsed.is_image:
+                self._layer_graphs(parsed, depth)
 
-    def _attached(self, raw: RawManifest, depth: int) -> None:
+    def _referring(self, raw: RawManifest, depth: int) -> None:
         for referrer in self.source.list_referrers(raw.digest):
-            self._manifest(self._fetch(referrer.digest), depth + 1)
+            self.manifest(self._fetch(referrer.digest), depth + 1)
         for tag in self._deterministic_tags(raw.digest):
             tagged = self._fetch(tag)
-            self._manifest(tagged, depth + 1)
+            self.manifest(tagged, depth + 1)
             self.target.push_manifest(tagged, tag)
             self._tags.append(tag)
 
@@ -119,7 +162,7 @@ class Copier:
         for layer in image.layers:
             for own in layer_manifests(layer).values():
                 with suppress(NotFound):
-                    self._manifest(self._fetch(own.digest), depth + 1)
+                    self.manifest(self._fetch(own.digest), depth + 1)
 
     def _fetch(self, reference: str) -> RawManifest:
         return self.source.fetch_manifest(reference)
@@ -134,11 +177,5 @@ class Copier:
         if self.target.blob_exists(blob.digest):
             self._present += 1
             return
+        _transfer(self.source, self.target, blob, self.spool)
         self._copied += 1
-        # On disk in between: an upload that breaks is resumed from the middle.
-        with tempfile.NamedTemporaryFile(prefix="verilayer-copy-") as file:
-            with self.source.fetch_blob(blob) as chunks:
-                for chunk in chunks:
-                    file.write(chunk)
-            file.flush()
-            self.target.push_blob(blob, FileSource(Path(file.name)))

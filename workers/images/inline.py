@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from typing import Any, Literal, Protocol
@@ -12,27 +12,19 @@ from app.catalog.profiles import ProfileName
 from app.config.model import ServiceConfig
 from app.errors import NotConvertible, VerilayerError
 from app.facts import LayerFacts
-from app.oci.descriptor import Descriptor
 from app.oci.digest import DiffID, Digest
-from app.oci.images import Found, ImagePlan, Skipped, walk
-from app.oci.manifest import Manifest, RawManifest, parse_manifest
-from app.registry.protocols import Coordination, Registry
+from app.oci.images import ImagePlan, Skipped, walk
+from app.oci.manifest import RawManifest
+from app.registry.repository import Repository
 from workers.artifacts.combinations import check_combination
-from workers.images import image
-from workers.images.blobs import copy_blob
+from workers.artifacts.compose import compose_all, wants_single_device
+from workers.images.copying import Copier
 from workers.images.lossless import check_lossless
-from workers.images.publish import Published
+from workers.images.plan import plan_of
+from workers.images.publication import Placement, Published, publish
 from workers.layers.remote import build_remote_layer, layer_options, push_built
 from workers.layers.spool import Spool
 from workers.signing.authority import ImageSigner, Purpose, SigningAuthority
-
-
-@dataclass(frozen=True, slots=True)
-class Repository:
-    """Somewhere to read from or to write to."""
-
-    registry: Registry
-    name: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +73,6 @@ class InlineConversion:
         self,
         source: Repository,
         target: Repository,
-        coordination: Coordination,
         authority: SigningAuthority,
         spool: Spool,
         wish: Wish,
@@ -89,11 +80,11 @@ class InlineConversion:
     ) -> None:
         self._source = source
         self._target = target
-        self._coordination = coordination
         self._authority = authority
         self._spool = spool
         self._wish = wish
         self._watcher = watcher
+        self._copier = Copier(source, target, spool, attached=False)
         self._built: dict[tuple[Digest, DiffID], tuple[LayerFacts, float]] = {}
 
     def run(self, reference: str) -> Iterator[Outcome]:
@@ -102,31 +93,29 @@ class InlineConversion:
         An image's own failure is an outcome; raises registry errors for the reference itself.
         """
         source, target = self._source, self._target
-        raw = source.registry.fetch_manifest(source.name, reference)
-        copying = (source.registry, source.name) != (target.registry, target.name)
+        raw = source.fetch_manifest(reference)
+        copying = source != target and not self._wish.dry_run
         tag = None if ":" in reference else reference
-        for one in walk(raw, self._fetch):
+        for one in walk(raw, source.fetch_manifest):
             platform = str(one.platform or "")
             if isinstance(one, Skipped):
-                if copying and not self._wish.dry_run:
-                    self._copy_manifest(one.digest)
+                if copying:
+                    # An index must not name what is not there.
+                    self._copier.manifest(source.fetch_manifest(one.digest))
                 yield Outcome(one.digest, platform, "skipped", one.reason, one.message)
                 continue
             if not self._wanted(platform):
                 yield Outcome(one.manifest.digest, platform, "skipped", "platform")
                 continue
-            if copying and not self._wish.dry_run:
-                self._copy_image(one)
+            if copying:
+                self._copier.manifest(one.manifest)
             yield self._converted(one.manifest, platform, tag)
-        if copying and not self._wish.dry_run:
-            target.registry.push_manifest(target.name, raw, tag)
+        if copying:
+            target.push_manifest(raw, tag)
 
     def _wanted(self, platform: str) -> bool:
         globs = self._wish.platforms
         return not globs or not platform or any(fnmatchcase(platform, one) for one in globs)
-
-    def _fetch(self, digest: Digest) -> RawManifest:
-        return self._source.registry.fetch_manifest(self._source.name, digest)
 
     def _converted(self, raw: RawManifest, platform: str, tag: str | None) -> Outcome:
         started = time.perf_counter()
@@ -142,7 +131,7 @@ class InlineConversion:
         return outcome
 
     def _convert(self, raw: RawManifest, outcome: Outcome, tag: str | None) -> None:
-        plan = image.plan_of(self._source.registry, self._source.name, raw)
+        plan = plan_of(self._source, raw)
         outcome.platform = str(plan.platform)
         if not self._wanted(outcome.platform):
             raise NotConvertible("platform", f"{outcome.platform} was not asked for")
@@ -159,12 +148,10 @@ class InlineConversion:
         if self._wish.dry_run:
             return
         layers = [signer.sign(facts[one.descriptor.digest], one) for one in plan.layers]
-        outcome.bundles = image.attach(
-            self._target.registry,
-            self._coordination,
-            self._target.name,
-            image.compose_all(plan, self._wish.profiles, layers),
-            self._wish.config.defaults,
+        outcome.bundles = publish(
+            self._target,
+            compose_all(self._wish.profiles, plan.subject, layers),
+            placement=Placement.from_defaults(self._wish.config.defaults),
             force=self._wish.force,
         )
         new = any(one.action in ("attached", "replaced") for one in outcome.bundles)
@@ -200,8 +187,7 @@ class InlineConversion:
         started = time.perf_counter()
         planned = plan.layers[number]
         with build_remote_layer(
-            self._source.registry,
-            self._source.name,
+            self._source,
             planned.descriptor,
             planned.diff_id,
             layer_options(self._wish.config.build, planned.descriptor),
@@ -211,7 +197,7 @@ class InlineConversion:
             ),
         ) as built:
             if not self._wish.dry_run:
-                push_built(self._target.registry, self._target.name, built)
+                push_built(self._target, built)
         return built.facts, time.perf_counter() - started
 
     def _signer(self, plan: ImagePlan, tag: str | None) -> ImageSigner:
@@ -224,21 +210,4 @@ class InlineConversion:
             actor=self._wish.actor,
             reason="convert",
         )
-        return ImageSigner(self._authority, purpose, image.wants_single_device(self._wish.profiles))
-
-    def _copy_image(self, found: Found) -> None:
-        self._copy_blobs([found.parsed.config, *found.parsed.layers])
-        self._target.registry.push_manifest(self._target.name, found.manifest)
-
-    def _copy_manifest(self, digest: Digest) -> None:
-        # What is not converted is copied too: an index must not name what is not there.
-        raw = self._source.registry.fetch_manifest(self._source.name, digest)
-        parsed = parse_manifest(raw)
-        if isinstance(parsed, Manifest):
-            self._copy_blobs([parsed.config, *parsed.layers])
-            self._target.registry.push_manifest(self._target.name, raw)
-
-    def _copy_blobs(self, blobs: Sequence[Descriptor]) -> None:
-        source, target = self._source, self._target
-        for blob in blobs:
-            copy_blob(source.registry, source.name, target.registry, target.name, blob, self._spool)
+        return ImageSigner(self._authority, purpose, wants_single_device(self._wish.profiles))

@@ -27,8 +27,7 @@ from workers.formats.errors import FormatError
 from workers.formats.pkcs7.decode import MAX_SIGNATURE_BYTES
 from workers.formats.verity.superblock import VeritySuperblock
 from workers.formats.verity.values import BLOCK
-from workers.images.placement import Placement
-from workers.images.publish import Existing, Published, publish
+from workers.images.publication import Placement, Published, publish
 
 #: As much of an index as holds its superblock.
 _INDEX_HEAD = 3 * BLOCK
@@ -87,8 +86,7 @@ def republish(
         created=next_created(_created(repository, plan, target)),
     )
     shared = PROFILES[source.profile].artifact_types & PROFILES[target].artifact_types
-    existing: Existing = "replace" if shared else "keep"
-    return publish(repository, bundles, placement=placement, existing=existing)
+    return publish(repository, bundles, placement=placement, force=bool(shared))
 
 
 def remove(repository: Repository, plan: ImagePlan, source: Source) -> Digest:

@@ -11,7 +11,8 @@ from app.observability import metrics
 from app.oci.descriptor import Descriptor
 from app.oci.digest import DiffID
 from app.oci.mediatypes import LAYER_COMPRESSION, OCTET_STREAM
-from app.registry.protocols import BlobSource, Fetcher, Pusher
+from app.registry.protocols import BlobSource
+from app.registry.repository import Fetcher, Pusher
 from app.registry.transfer.sources import BytesSource
 from workers.layers.building import build_layer
 from workers.layers.built import BuiltLayer, ExpectedLayer, LayerOptions
@@ -33,8 +34,7 @@ def layer_options(build: BuildConfig, layer: Descriptor) -> LayerOptions:
 
 
 def build_remote_layer(
-    source: Fetcher,
-    repository: str,
+    repository: Fetcher,
     layer: Descriptor,
     diff_id: DiffID,
     options: LayerOptions,
@@ -48,7 +48,7 @@ def build_remote_layer(
     ``layer`` and ``diff_id`` are what manifest and config claim. ``progress`` is told phase, bytes
     done and bytes in all. Raises what ``build_layer`` and ``Fetcher.fetch_blob`` raise.
     """
-    with source.fetch_blob(repository, layer) as chunks:
+    with repository.fetch_blob(layer) as chunks:
         built = build_layer(
             _told(chunks, layer.size, progress),
             compression=LAYER_COMPRESSION[layer.media_type],
@@ -72,13 +72,13 @@ def stored_blobs(facts: LayerFacts) -> tuple[Descriptor, Descriptor]:
     )
 
 
-def push_built(pusher: Pusher, repository: str, built: BuiltLayer) -> float:
+def push_built(repository: Pusher, built: BuiltLayer) -> float:
     """Push a layer's index and tree; returns the seconds it took."""
     started = time.perf_counter()
     form = built.device_table
     sources: tuple[BlobSource, BlobSource] = BytesSource(form.index), form.tree
     for blob, content in zip(stored_blobs(built.facts), sources, strict=True):
-        pusher.push_blob(repository, blob, content)
+        repository.push_blob(blob, content)
         metrics.LAYER_BYTES.labels("pushed").inc(blob.size)
     return time.perf_counter() - started
 

@@ -12,7 +12,7 @@ from app.errors import ContentMismatch, NotFound, SourceInvalid
 from app.facts import LayerFacts
 from app.oci.digest import Digest
 from app.oci.images import ImagePlan, PlannedLayer
-from app.registry.repository import Repository
+from app.registry.repository import Fetcher
 from workers.layers.built import LayerOptions
 from workers.layers.remote import build_remote_layer, layer_options
 from workers.layers.spool import Spool
@@ -28,7 +28,7 @@ _Key = tuple[Digest, str, int]
 class Rebuild:
     """Rebuilds each layer once per builder version and padding, however many bundles carry it."""
 
-    repository: Repository
+    repository: Fetcher
     build: BuildConfig
     spool: Spool
     #: Asked now and then while a layer is built; True makes it raise ``Cancelled``.
@@ -92,8 +92,7 @@ class Rebuild:
     def _run(self, planned: PlannedLayer, options: LayerOptions) -> LayerFacts | str:
         try:
             built = build_remote_layer(
-                self.repository.registry,
-                self.repository.name,
+                self.repository,
                 planned.descriptor,
                 planned.diff_id,
                 options,

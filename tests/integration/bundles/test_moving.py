@@ -17,7 +17,7 @@ from tests.support.published import Image, attach, convert, pem_signer, push_ima
 from tests.support.registries import RunningRegistry, docker_registry
 from workers.artifacts.signed import SignedLayer
 from workers.cli.commands import main
-from workers.images.placement import Placement
+from workers.images.publication import Placement
 
 pytestmark = pytest.mark.real
 

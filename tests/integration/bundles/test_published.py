@@ -22,7 +22,7 @@ from tests.support.registries import docker_registry
 from tests.support.tools import require
 from workers.artifacts.signed import SignedLayer
 from workers.cli.commands import main
-from workers.images.placement import Placement
+from workers.images.publication import Placement
 
 pytestmark = pytest.mark.real
 

@@ -10,7 +10,7 @@ from app.oci.digest import Digest
 from app.oci.reference import check_tag
 from tests.support.layers import SUBJECT, signed_layer
 from workers.artifacts.compose import compose
-from workers.images.placement import Placement, tags_of
+from workers.images.publication import Placement, tags_of
 
 HEX = "0123456789abcdef" * 4
 SHA256 = Digest(f"sha256:{HEX}")

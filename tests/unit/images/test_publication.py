@@ -3,7 +3,7 @@ from __future__ import annotations
 from app.oci.reference import check_tag
 from tests.support.layers import SUBJECT, signed_layer
 from workers.artifacts.compose import compose
-from workers.images.placement import Placement, tags_of
+from workers.images.publication import Placement, tags_of
 
 
 def test_an_images_bundle_is_tagged_by_the_images_digest() -> None:

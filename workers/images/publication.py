@@ -1,4 +1,6 @@
-"""Attaches bundles: check, then skip or attach, under one lock per subject.
+"""Publishes bundles: as referrers, and under tags for readers that know no referrers.
+
+Attaching is: check, then skip or attach, under one lock per subject.
 
 Two workers may finish the same image at once, and readers of some profiles fail the *pull* when
 they find two bundles; so what is there already is looked at inside the lock, and an old bundle is
@@ -7,23 +9,41 @@ removed only after its digest was seen there.
 
 from __future__ import annotations
 
-import io
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import BinaryIO, Literal
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Literal
 
 from app.catalog.profiles import PROFILES, ProfileName
+from app.catalog.vocabulary import ReplaceOrder
+from app.config.model import Defaults
 from app.errors import ContentMismatch, NotFound
+from app.oci.derived_tags import DerivedTag
 from app.oci.descriptor import Descriptor
 from app.oci.digest import Digest
+from app.oci.images import ImagePlan
+from app.oci.manifest import Manifest, parse_manifest
 from app.oci.mediatypes import OCTET_STREAM
 from app.registry.repository import Repository
+from app.registry.transfer.sources import BytesSource
 from workers.artifacts.compose import Bundle
-from workers.images.placement import Placement, tags_of
+from workers.artifacts.reading import read_bundle
 
-#: What to do with another bundle under the same artifact type.
-Existing = Literal["keep", "replace"]
+#: What became of a bundle; ``kept``: another one under this type was there and was left alone.
 Action = Literal["attached", "present", "replaced", "kept"]
+
+
+@dataclass(frozen=True, slots=True)
+class Placement:
+    """How bundles are placed and replaced."""
+
+    replace: ReplaceOrder = "push-then-delete"
+    #: Profile -> suffix of its deterministic tag; profiles not named get no tag.
+    tag_suffixes: Mapping[ProfileName, str] = field(default_factory=dict)
+
+    @classmethod
+    def from_defaults(cls, defaults: Defaults) -> Placement:
+        """Take the placement that the configuration document asks for."""
+        return cls(defaults.replace, defaults.tag_suffixes)
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,19 +53,10 @@ class Published:
     profile: ProfileName
     role: str
     digest: Digest
-    #: ``kept``: another bundle under this type was there and was left alone.
     action: Action
     #: Bundles that were removed in favour of this one.
     removed: tuple[Digest, ...] = ()
     tags: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class _Bytes:
-    data: bytes
-
-    def open(self) -> BinaryIO:
-        return io.BytesIO(self.data)
 
 
 def publish(
@@ -53,20 +64,20 @@ def publish(
     bundles: Sequence[Bundle],
     *,
     placement: Placement,
-    existing: Existing = "keep",
+    force: bool = False,
 ) -> list[Published]:
     """Publish the bundles of one image, in order; doing it again changes nothing.
 
     Indexes and trees must be in ``repository`` already: ``ContentMismatch`` names those that are
-    not, before anything is attached. ``existing`` decides about *another* bundle of a profile whose
-    readers accept one only: ``keep`` leaves it, ``replace`` removes it in the configured order.
+    not, before anything is attached. *Another* bundle of a profile whose readers accept one only is
+    left alone; ``force`` replaces it, in the order that ``placement`` says.
     """
     _check_stored(repository, bundles)
     published = []
     for bundle in bundles:
         subject = bundle.subject or bundle.manifest.digest
         with repository.exclusive("bundle", subject):
-            published.append(_publish_one(repository, bundle, placement, existing))
+            published.append(_publish_one(repository, bundle, placement, force))
     return published
 
 
@@ -84,7 +95,7 @@ def _publish_one(
     repository: Repository,
     bundle: Bundle,
     placement: Placement,
-    existing: Existing,
+    force: bool,
 ) -> Published:
     others: list[Descriptor] = []
     present = False
@@ -96,7 +107,7 @@ def _publish_one(
     # Signatures of other parties beside ours are legitimate and stay.
     profile = PROFILES[bundle.profile]
     rivals = others if profile.single or profile.dated else []
-    if rivals and existing == "keep":
+    if rivals and not force:
         kept = bundle.manifest.digest if present else rivals[0].digest
         return Published(bundle.profile, bundle.role, kept, "kept")
     removed = tuple(each.digest for each in rivals)
@@ -123,7 +134,7 @@ def _publish_one(
 def _push(repository: Repository, bundle: Bundle) -> None:
     for digest, data in bundle.blobs.items():
         blob = Descriptor(media_type=OCTET_STREAM, digest=digest, size=len(data))
-        repository.push_blob(blob, _Bytes(data))
+        repository.push_blob(blob, BytesSource(data))
     if bundle.subject is None:
         repository.push_manifest(bundle.manifest)
     else:
@@ -143,3 +154,53 @@ def _tag(repository: Repository, bundle: Bundle, tag: str) -> None:
     except NotFound:
         pass
     repository.push_manifest(bundle.manifest, tag)
+
+
+def tags_of(bundle: Bundle, placement: Placement) -> tuple[str, ...]:
+    """Tags of a bundle, named by its image or, where each layer has its own, by its layer.
+
+    A profile that publishes several manifests about a layer tells them apart by their roles.
+    """
+    suffix = placement.tag_suffixes.get(bundle.profile)
+    about = bundle.layer or bundle.subject
+    if suffix is None or about is None:
+        return ()
+    role = () if bundle.layer is None else (bundle.role,)
+    return (str(DerivedTag.of(about, suffix, *role)),)
+
+
+def attached_already(
+    repository: Repository, plan: ImagePlan, profiles: Sequence[ProfileName]
+) -> list[Published] | None:
+    """Find bundles that make building pointless, or None when any profile lacks one.
+
+    Only profiles whose readers accept a single bundle count, and only bundles that cover every
+    layer with a root hash. It spares rebuilding everything after the ledger was lost.
+    """
+    found: list[Published] = []
+    for name in profiles:
+        profile = PROFILES[name]
+        if not profile.single or not profile.about_image:
+            return None
+        covering = _covering(repository, plan, name)
+        if covering is None:
+            return None
+        found.append(Published(name, "bundle", covering, "kept"))
+    return found
+
+
+def _covering(repository: Repository, plan: ImagePlan, name: ProfileName) -> Digest | None:
+    artifact_type = PROFILES[name].manifests[0].artifact_type
+    referrers = repository.list_referrers(plan.subject.digest, artifact_type)
+    if len(referrers) != 1:
+        return None
+    raw = repository.fetch_manifest(referrers[0].digest)
+    manifest = parse_manifest(raw)
+    if not isinstance(manifest, Manifest):
+        return None
+    claimed = read_bundle(manifest, name).layers
+    for layer in plan.layers:
+        one = claimed.get(layer.descriptor.digest)
+        if one is None or "root_hash" not in one.facts or one.doubled or one.contradictions:
+            return None
+    return referrers[0].digest
