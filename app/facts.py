@@ -44,7 +44,8 @@ class LayerFacts:
     tree_digest: Digest
     tree_size: int
     root_hash: str
-    #: Root hash of the ``single-device`` layout; None where a bundle that was read back lacks it.
+    #: Root hash of the ``single-device`` layout; None where it was not wanted, or not found in a
+    #: bundle that was read back.
     single_device_root_hash: str | None = None
     #: Length of index + tar before padding, and offset of the hash area.
     data_size: int

@@ -106,7 +106,11 @@ def _build(layer: Path, work: Path) -> dict[str, object]:
         kind = detect(file.read(4))
         file.seek(0)
         with build_layer(
-            chunks, compression=kind, options=LayerOptions(), spool=spool, expected=expected
+            chunks,
+            compression=kind,
+            options=LayerOptions(single_device=False),
+            spool=spool,
+            expected=expected,
         ) as built:
             (work / "index.erofs").write_bytes(built.device_table.index)
             with (work / "tree.verity").open("wb", buffering=0) as out:

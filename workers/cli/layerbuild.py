@@ -66,6 +66,7 @@ def _build(path: Path, request: Request, spool: Spool, report: Report) -> dict[s
         padding=request.padding,
         uuid=request.uuid,
         layer_digest=request.layer_digest,
+        single_device=False,
     )
     with _opened(path) as file:
         status = os.fstat(file.fileno())

@@ -27,7 +27,7 @@ _CHUNK = 1 << 20
 
 @dataclass(frozen=True, slots=True)
 class LayerOptions:
-    """How a layer is built; all but the limits are part of its root hash."""
+    """How a layer is built; what is no limit decides about its root hashes."""
 
     builder_version: str = DEFAULT_BUILDER
     #: The verity data area is zero-filled to a multiple of this: 512, or 4096 for profile ``azl``.
@@ -36,6 +36,9 @@ class LayerOptions:
     uuid: UUID | None = None
     #: Digest that UUIDs derive from; that of the bytes read when None.
     layer_digest: Digest | None = None
+    #: Whether facts state the root hash of the ``single-device`` layout, too: another walk over the
+    #: index, for which only bundles have use.
+    single_device: bool = True
     max_uncompressed_bytes: int = 64 << 30
     #: Uncompressed bytes per compressed byte.
     max_ratio: float = 1100.0
@@ -114,7 +117,7 @@ class BuiltLayer:
     release: Callable[[], None] = field(repr=False)
 
     def form(self, layout: Layout) -> LayoutForm:
-        """Index and tree in a layout; ``single-device`` costs only the index's own blocks."""
+        """Index and tree in a layout; ``single-device`` costs a walk over the index."""
         return self.device_table if layout == "device-table" else self.make_single_device()
 
     def close(self) -> None:

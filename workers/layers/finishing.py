@@ -37,6 +37,7 @@ def finish(read: ReadLayer, options: LayerOptions, lease: Lease) -> BuiltLayer:
     place = geometry(len(index), read.tar.size, options.padding)
     forest = Forest(index, read.tar, place, source, lease)
     form = forest.device_table
+    single = forest.single_device().root_hash if options.single_device else None
     facts = LayerFacts(
         layer_digest=read.layer_digest,
         layer_size=read.layer_size,
@@ -50,7 +51,7 @@ def finish(read: ReadLayer, options: LayerOptions, lease: Lease) -> BuiltLayer:
         tree_digest=form.tree.digest,
         tree_size=form.tree.size,
         root_hash=form.root_hash,
-        single_device_root_hash=forest.single_device().root_hash,
+        single_device_root_hash=single,
         data_size=place.data_size,
         hash_offset=place.hash_offset,
         entries=read.index.entries,
@@ -93,7 +94,7 @@ class Forest:
         self.device_table = self._form("device-table", index, self._tree)
 
     def single_device(self) -> LayoutForm:
-        """Make the ``single-device`` form, at the cost of hashing the index."""
+        """Make the ``single-device`` form, at the cost of a walk over the index."""
         index = single_device_form(self._index)
         tree = self._tree.with_head(bytes(block_hashes(index)))
         return self._form("single-device", index, tree)

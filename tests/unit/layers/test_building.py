@@ -5,6 +5,7 @@ import tarfile
 import threading
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from random import Random
 from uuid import UUID
@@ -133,6 +134,16 @@ def test_the_digest_that_uuids_derive_from_can_be_given(spool: Spool) -> None:
     with build(spool, TAR, "", options=LayerOptions(uuid=uuid)) as layer:
         assert layer.facts.uuid == str(uuid)
         assert uuid.bytes in layer.device_table.index
+
+
+def test_facts_leave_out_the_layout_that_is_not_wanted(spool: Spool) -> None:
+    with (
+        build(spool, TAR, "") as both,
+        build(spool, TAR, "", options=LayerOptions(single_device=False)) as one,
+    ):
+        assert both.facts.single_device_root_hash == both.form("single-device").root_hash
+        assert one.facts == replace(both.facts, single_device_root_hash=None)
+        assert one.form("single-device").root_hash == both.facts.single_device_root_hash
 
 
 def test_uuid_known_late_gives_the_same_bytes_as_known_before(spool: Spool) -> None:
