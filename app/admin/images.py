@@ -2,7 +2,6 @@
 
 # Annotations are evaluated at once: FastAPI cannot resolve the routers' local names later.
 
-from contextlib import closing
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Request
@@ -20,8 +19,6 @@ from app.jobs.requests import VerificationRequest
 from app.oci.digest import Digest
 from app.oci.reference import check_repository
 from app.problems import Problem
-from app.registry.coordination import RedisCoordination
-from app.registry.factory import open_registry
 
 #: Jobs of one repository that are looked through for the image.
 _LOOK_THROUGH = 200
@@ -70,8 +67,8 @@ def image_view(services: AdminServices, registry: str, image: str) -> ImageView:
     jobs = services.engine.ledger.listing(
         registry=registry, repository=repository, limit=_LOOK_THROUGH
     )
-    with closing(open_registry(config, RedisCoordination(services.redis))) as client:
-        referrers = client.list_referrers(repository, digest)
+    with services.repository(config, repository) as opened:
+        referrers = opened.list_referrers(digest)
     return ImageView(
         registry=registry,
         repository=repository,

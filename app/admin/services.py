@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from typing import Self
 
@@ -16,6 +17,9 @@ from app.jobs.intake import RedisIntake
 from app.jobs.requests import SweepRequests, Verifications
 from app.oci.reference import Reference
 from app.problems import Problem
+from app.registry.coordination import RedisCoordination
+from app.registry.factory import open_registry
+from app.registry.repository import Repository
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +65,12 @@ class AdminServices:
         if found is None:
             raise Problem(404, "registry-unknown", f"no registry {registry_id!r} is configured")
         return found
+
+    @contextmanager
+    def repository(self, config: RegistryConfig, name: str) -> Iterator[Repository]:
+        """Open a repository of a configured registry. Raises ``ConfigurationError``."""
+        with closing(open_registry(config, RedisCoordination(self.redis))) as registry:
+            yield Repository(registry, name)
 
     def place(self, reference: str) -> tuple[RegistryConfig, Reference]:
         """Map ``host/repository[:tag][@digest]`` to a configured registry; raises ``Problem``."""

@@ -93,6 +93,10 @@ class Repository:
         """PUT by tag, or by digest when ``reference`` is None. Raises ``ManifestTooLarge``."""
         return self.registry.push_manifest(self.name, manifest, reference)
 
+    def delete_manifest(self, digest: Digest) -> None:
+        """DELETE by digest; absent is not an error."""
+        self.registry.delete_manifest(self.name, digest)
+
     def list_referrers(self, subject: Digest, artifact_type: str | None = None) -> list[Descriptor]:
         """Referrers API with pagination, else the fallback tag; filtered on our side."""
         return self.registry.list_referrers(self.name, subject, artifact_type)

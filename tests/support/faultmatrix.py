@@ -18,6 +18,7 @@ from app.errors import (
 )
 from app.registry.http.retrying import RetryPolicy
 from app.registry.protocols import Registry
+from app.registry.repository import Repository
 from tests.support.faultproxy import Proxy
 from tests.support.operations import OPERATIONS, Scene
 from tests.support.registries import RunningRegistry
@@ -63,17 +64,18 @@ def meet(
             if skip and operation not in LONG:
                 continue
             scene = Scene.make(direct, f"{repository}-{times}-{skip}")
+            undisturbed = Repository(direct, scene.repository)
             act, check = OPERATIONS[operation]
             proxy.arm(fault, scene.repository + "|_catalog", times=times, skip=skip)
             with closing(_client(server, proxy, fault, lasting=times > 1)) as client:
-                result, error = _attempt(partial(act, client, scene))
+                result, error = _attempt(partial(act, Repository(client, scene.repository), scene))
             proxy.arm(None)
             if error is None:
-                assert check(result, direct, scene), "it reported success without effect"
+                assert check(result, undisturbed, scene), "it reported success without effect"
             else:
                 assert isinstance(error, ERRORS[fault]), repr(error)
                 assert not (times == 1 and fault in PASSING), f"one {fault} was fatal: {error!r}"
-            _nothing_is_half_attached(direct, scene, operation)
+            _nothing_is_half_attached(undisturbed, scene, operation)
             outcomes[times] = "ok" if error is None else type(error).__name__
     return outcomes[1], outcomes[10_000]
 
@@ -98,12 +100,12 @@ def _attempt(act: Callable[[], object]) -> tuple[object, VerilayerError | None]:
         return None, error
 
 
-def _nothing_is_half_attached(registry: Registry, scene: Scene, operation: str) -> None:
+def _nothing_is_half_attached(repository: Repository, scene: Scene, operation: str) -> None:
     """What is listed exists, and what was attached before is still listed."""
     if operation == "delete_manifest":
         return  # the caller asked for a manifest to vanish beneath its entry
-    listed = scene.listed(registry)
+    listed = scene.listed(repository)
     if operation != "detach":
         assert scene.attached.digest in listed, "an earlier referrer was lost"
     for digest in listed:
-        assert registry.fetch_manifest(scene.repository, digest).digest == digest
+        assert repository.fetch_manifest(digest).digest == digest

@@ -1,4 +1,4 @@
-"""Every operation of a registry client, with its effect checked behind the client's back."""
+"""Every operation of a repository, with its effect checked behind the client's back."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from app.oci.descriptor import Descriptor
 from app.oci.digest import Digest
 from app.oci.manifest import RawManifest
 from app.registry.protocols import Registry
+from app.registry.repository import Repository
 from app.registry.transfer.sources import BytesSource
 from tests.support.artifacts import LAYER, artifact, blob, push_image
 
@@ -42,84 +43,83 @@ class Scene:
         blob(registry, repository + "/source", repository.encode())
         return cls(repository, image, layer, attached, other, fresh, data)
 
-    def listed(self, registry: Registry) -> set[Digest]:
+    def listed(self, repository: Repository) -> set[Digest]:
         """Return the referrers of the image."""
-        found = registry.list_referrers(self.repository, self.image.digest)
+        found = repository.list_referrers(self.image.digest)
         return {entry.digest for entry in found}
 
 
-def _pull(registry: Registry, scene: Scene) -> bytes:
-    with registry.fetch_blob(scene.repository, scene.layer) as chunks:
+def _pull(repository: Repository, scene: Scene) -> bytes:
+    with repository.fetch_blob(scene.layer) as chunks:
         return b"".join(chunks)
 
 
-def _mount(registry: Registry, scene: Scene) -> bool:
+def _mount(repository: Repository, scene: Scene) -> bool:
     digest = Digest.of(scene.repository.encode())
-    return registry.mount_blob(scene.repository, digest, scene.repository + "/source")
+    origin = Repository(repository.registry, scene.repository + "/source")
+    return repository.mount_blob(digest, origin)
 
 
-type_act = Callable[[Registry, Scene], Any]
-type_check = Callable[[Any, Registry, Scene], bool]
+type_act = Callable[[Repository, Scene], Any]
+type_check = Callable[[Any, Repository, Scene], bool]
 
 #: Name -> what to do, and whether it had its effect (given its result and an undisturbed client).
 OPERATIONS: dict[str, tuple[type_act, type_check]] = {
     "resolve": (
-        lambda r, s: r.fetch_manifest(s.repository, r.resolve(s.repository, "v1").digest),
+        lambda r, s: r.fetch_manifest(r.resolve("v1").digest),
         lambda result, r, s: bool(result == s.image),
     ),
     "fetch_manifest": (
-        lambda r, s: r.fetch_manifest(s.repository, s.image.digest),
+        lambda r, s: r.fetch_manifest(s.image.digest),
         lambda result, r, s: bool(result == s.image),
     ),
     "fetch_manifest_by_tag": (
-        lambda r, s: r.fetch_manifest(s.repository, "v1"),
+        lambda r, s: r.fetch_manifest("v1"),
         lambda result, r, s: bool(result == s.image),
     ),
     "fetch_blob": (_pull, lambda result, r, s: bool(result == CONTENT)),
     "read_blob": (
-        lambda r, s: r.read_blob(s.repository, s.layer, max_bytes=1 << 20),
+        lambda r, s: r.read_blob(s.layer, max_bytes=1 << 20),
         lambda result, r, s: bool(result == CONTENT),
     ),
     "blob_exists": (
-        lambda r, s: r.blob_exists(s.repository, s.layer.digest),
+        lambda r, s: r.blob_exists(s.layer.digest),
         lambda result, r, s: result is True,
     ),
     "push_blob": (
-        lambda r, s: r.push_blob(s.repository, s.fresh, BytesSource(s.fresh_data)),
-        lambda result, r, s: r.read_blob(s.repository, s.fresh, max_bytes=1 << 20) == s.fresh_data,
+        lambda r, s: r.push_blob(s.fresh, BytesSource(s.fresh_data)),
+        lambda result, r, s: r.read_blob(s.fresh, max_bytes=1 << 20) == s.fresh_data,
     ),
     "mount_blob": (
         _mount,
-        lambda result, r, s: (
-            result is False or r.blob_exists(s.repository, Digest.of(s.repository.encode()))
-        ),
+        lambda result, r, s: result is False or r.blob_exists(Digest.of(s.repository.encode())),
     ),
     "push_manifest": (
-        lambda r, s: r.push_manifest(s.repository, s.other, "v2"),
-        lambda result, r, s: r.fetch_manifest(s.repository, "v2") == s.other,
+        lambda r, s: r.push_manifest(s.other, "v2"),
+        lambda result, r, s: r.fetch_manifest("v2") == s.other,
     ),
     "delete_manifest": (
-        lambda r, s: r.delete_manifest(s.repository, s.attached.digest),
+        lambda r, s: r.delete_manifest(s.attached.digest),
         lambda result, r, s: True,
     ),
     "list_referrers": (
-        lambda r, s: r.list_referrers(s.repository, s.image.digest, KIND),
+        lambda r, s: r.list_referrers(s.image.digest, KIND),
         lambda result, r, s: [e.digest for e in result] == [s.attached.digest],
     ),
     "attach": (
-        lambda r, s: r.attach(s.repository, s.other),
+        lambda r, s: r.attach(s.other),
         lambda result, r, s: s.listed(r) == {s.attached.digest, s.other.digest},
     ),
     "detach": (
-        lambda r, s: r.detach(s.repository, s.image.digest, s.attached.digest),
+        lambda r, s: r.detach(s.image.digest, s.attached.digest),
         lambda result, r, s: s.listed(r) == set(),
     ),
     "list_tags": (
-        lambda r, s: list(r.list_tags(s.repository)),
+        lambda r, s: list(r.list_tags()),
         lambda result, r, s: "v1" in result,
     ),
     "list_repositories": (
-        lambda r, s: any(name == s.repository for name in r.list_repositories()),
+        lambda r, s: any(name == s.repository for name in r.registry.list_repositories()),
         lambda result, r, s: result is True,
     ),
 }

@@ -18,6 +18,7 @@ from rich.console import Console
 from rich.table import Table
 
 from app.errors import VerilayerError
+from app.registry.repository import Repository
 from tests.support import flakylink
 from tests.support.faultmatrix import meet
 from tests.support.faultproxy import FAULTS, fault_proxy
@@ -67,7 +68,8 @@ def operations(console: Console, root: Path) -> int:
                 with closing(server.open()) as registry:
                     scene = Scene.make(registry, f"team/{uuid.uuid4().hex}")
                     try:
-                        good = check(act(registry, scene), registry, scene)
+                        repository = Repository(registry, scene.repository)
+                        good = check(act(repository, scene), repository, scene)
                         row.append("ok" if good else "NO EFFECT")
                     except VerilayerError as error:
                         row.append(type(error).__name__)
