@@ -40,8 +40,8 @@ Padding = Literal[512, 4096]
 #: Order in which a bundle takes the place of another one.
 ReplaceOrder = Literal["push-then-delete", "delete-then-push"]
 
-#: How a layer's blobs came to a repository without being built.
-Reuse = Literal["reused", "mounted", "copied"]
+#: How a layer's blobs came to a repository without being built, the costliest way first.
+Reuse = Literal["copied", "mounted", "reused"]
 
 #: What became of a layer in a job.
 LayerOutcome = Literal["pending", "built", Reuse]

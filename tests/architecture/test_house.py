@@ -12,6 +12,7 @@ from tests.house.names import (
     derived_tags,
     expressions_stated_twice,
     names_stated_twice,
+    sets_stated_twice,
     wire_names_stated_twice,
 )
 from tests.house.raising import raising, untold
@@ -76,6 +77,14 @@ def test_words_that_mean_other_things_too_count_only_in_lists_of_them() -> None:
     words = Vocabulary("states", frozenset({"failed", "dead"}), frozenset(), words=True)
     assert not list(names_stated_twice([module("x == 'failed' or x in ('failed', 'ok')")], [words]))
     assert len(list(names_stated_twice([module("x in ('failed', 'dead')")], [words]))) == 2
+
+
+def test_a_closed_set_that_is_listed_again_is_seen() -> None:
+    stated = "Order = Literal['up', 'down']\n"
+    for again in ("x = ('down', 'up')", "x: Literal['up', 'down']", "x = Choice(['up', 'down'])"):
+        assert wheres(list(sets_stated_twice([module(stated + again)]))) == ["app/made_up.py:1"]
+    for other in ("x = ('up', 'left')", "x = get_args(Order)", "x = ('up', 'down', y)"):
+        assert not list(sets_stated_twice([module(stated + other)]))
 
 
 def test_an_expression_and_a_wire_name_in_two_places_are_seen() -> None:

@@ -49,6 +49,7 @@ def broken(sources: Sequence[Module]) -> Iterator[tuple[str, Finding]]:
     rules: dict[str, Iterable[Finding]] = {
         "over the limit": sizes.too_large(sizes.measured(sources)),
         "names stated twice": names.names_stated_twice(sources, vocabularies()),
+        "sets stated twice": names.sets_stated_twice(sources),
         "expressions stated twice": names.expressions_stated_twice(sources),
         "wire names stated twice": names.wire_names_stated_twice(sources),
         "derived tags named elsewhere": names.derived_tags(sources),

@@ -12,6 +12,7 @@ import re
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TypeGuard
 
 from tests.house.source import Finding, Module
 
@@ -100,6 +101,32 @@ def _members(node: ast.expr) -> list[ast.Constant]:
             for each in _members(part.value if isinstance(part, ast.Starred) else part)
         ]
     return []
+
+
+def sets_stated_twice(modules: Sequence[Module]) -> Iterator[Finding]:
+    """Yield closed sets of names (``Literal``) that another type or list states again."""
+    places: dict[frozenset[str], list[tuple[str, bool]]] = defaultdict(list)
+    for module in modules:
+        inner = {id(node.slice) for node in ast.walk(module.tree) if _is_literal(node)}
+        for node in ast.walk(module.tree):
+            if isinstance(node, ast.Tuple | ast.List | ast.Set):
+                members = _members(node)
+                names = frozenset(each.value for each in members if isinstance(each.value, str))
+                if len(names) > 1 and len(members) == len(node.elts):
+                    places[names].append((f"{module.path}:{node.lineno}", id(node) in inner))
+    for names, stated in places.items():
+        (first, _), *others = sorted(stated, key=lambda each: not each[1])
+        if others and any(typed for _, typed in stated):
+            also = ", ".join(where for where, _ in others)
+            yield Finding(first, f"{', '.join(sorted(names))}, also {also}")
+
+
+def _is_literal(node: ast.AST) -> TypeGuard[ast.Subscript]:
+    return (
+        isinstance(node, ast.Subscript)
+        and isinstance(node.value, ast.Name)
+        and node.value.id == "Literal"
+    )
 
 
 def expressions_stated_twice(modules: Sequence[Module]) -> Iterator[Finding]:

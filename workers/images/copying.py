@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
+from typing import get_args
 
 from app.catalog.vocabulary import Reuse
 from app.errors import NotFound, RegistryError
@@ -43,10 +44,7 @@ def ensure_blobs(
         if source == target or not source.blob_exists(blob.digest):
             return None
         ways.add(_transfer(source, target, blob, spool))
-    return next(how for how in _COSTLIEST_FIRST if how in ways)
-
-
-_COSTLIEST_FIRST: tuple[Reuse, ...] = ("copied", "mounted", "reused")
+    return next(how for how in get_args(Reuse) if how in ways)
 
 
 def _transfer(source: Repository, target: Repository, blob: Descriptor, spool: Spool) -> Reuse:
