@@ -1,7 +1,7 @@
 """Media types of the OCI image-spec and of Docker's schema 2, and what they mean to us.
 
 Types that belong to one consumer's bundle format are *not* here: they are data in
-``workers/artifacts/profiles``.
+``app/catalog/profiles.py``.
 """
 
 from __future__ import annotations
