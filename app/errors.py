@@ -22,6 +22,7 @@
     │   └── PayloadTooLarge     the body is over the limit
     ├── SigningError            whoever keeps the keys
     │   ├── SignerUnavailable   retryable; the HSM, KMS or command did not answer
+    │   ├── RecordUnproven      retryable; workers that do not have the same evidence key
     │   └── SigningRefused      no key is bound, it is unfit, or other bytes were read
     ├── VerificationFailed      a published bundle is not what it claims to be
     ├── BrokerUnavailable       retryable; Redis or the message broker cannot be reached
@@ -186,6 +187,13 @@ class SignerUnavailable(SigningError):
     """The key store did not answer."""
 
     code = "signer-unavailable"
+    retryable = True
+
+
+class RecordUnproven(SigningError):
+    """What is recorded of a layer does not bear the seal of a worker, though just built."""
+
+    code = "record-unproven"
     retryable = True
 
 

@@ -55,3 +55,5 @@ class LayerFacts:
     warnings: tuple[str, ...]
     #: Every kind of warning that was met, with exact counts.
     warned: tuple[WarnedKind, ...]
+    #: Of the worker that read the layer, over all of the above; empty where nobody sealed it.
+    seal: str = ""

@@ -39,6 +39,11 @@ class Settings(BaseSettings):
     state_dir: Path = Field(
         default=Path(".state"), description="Keys made here, audit log, embedded Redis data."
     )
+    evidence_key_file: Path | None = Field(
+        default=None,
+        description="Key with which workers seal what they read, the same for all of them; "
+        "made in state_dir when absent. The API must not have it.",
+    )
     spool_dir: Path | None = Field(
         default=None, description="Scratch space for verity leaves; state_dir/spool when absent."
     )

@@ -27,6 +27,7 @@ def open_context(settings: Settings, queue: JobQueue) -> WorkerContext:
         open_spool(settings),
         config_file=settings.config_file,
         state=settings.state_dir,
+        evidence_key=settings.evidence_key_file,
         task_seconds=settings.task_time_limit,
     )
 

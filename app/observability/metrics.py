@@ -76,7 +76,7 @@ LAYER_BYTES = Counter(
 LAYER_BUILDS = Counter(
     "verilayer_layer_builds_total",
     "Layers of jobs. outcome: asked (to be built), built, awaited (asked before), "
-    "hit (built before).",
+    "hit (built before), distrusted (its record bears no worker's seal).",
     ["outcome"],
 )
 LAYER_WARNINGS = Counter(

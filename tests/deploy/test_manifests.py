@@ -185,6 +185,7 @@ def test_secrets_are_files_and_the_signing_key_is_in_workers_only() -> None:
             assert "envFrom" not in container, name
         mounted = {volume["name"] for volume in pod["volumes"]}
         assert ("signing" in mounted) == (name.endswith(("worker", "sweeper"))), name
+        assert ("evidence" in mounted) == name.endswith("worker"), name
 
 
 def queues(documents: list[Document]) -> dict[str, str]:

@@ -15,6 +15,7 @@ from tests.support.certificates import Identity
 from tests.support.redis_server import RedisServer
 from tests.support.registries import RunningRegistry
 from workers.signing.opening import open_authority
+from workers.signing.seals import EvidenceSeals
 from workers.sweep.opening import open_prune, open_sweep
 from workers.sweep.progress import ProgressStore
 from workers.sweep.sweep import Report, Sweep
@@ -47,7 +48,7 @@ class Bench:
         )
 
     def sweep(self, **fields: Any) -> Sweep:
-        authority = open_authority(self.config, self.folder)
+        authority = open_authority(self.config, self.folder, EvidenceSeals.of_this_process())
         return open_sweep(self.config, self.registry, self.engine, authority.signer_for, **fields)
 
     def finding(self, repository: str) -> tuple[str, str]:
@@ -61,7 +62,7 @@ class Bench:
             self.config,
             self.registry,
             self.engine,
-            open_authority(self.config, self.folder),
+            open_authority(self.config, self.folder, EvidenceSeals.of_this_process()),
             **fields,
         )
         return [(each.why, each.bundle) for each in prune.run([repository])]

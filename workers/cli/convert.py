@@ -92,6 +92,7 @@ def _outcomes(reference: str, options: dict[str, Any], watcher: Any) -> Any:
     from workers.cli.scratch import command_spool
     from workers.images.inline import InlineConversion, Wish
     from workers.signing.opening import open_authority
+    from workers.signing.seals import EvidenceSeals
 
     config = _with_key(configuration(options["config"]), options["key"], options["certificate"])
     state: Path = options["state"]
@@ -104,7 +105,7 @@ def _outcomes(reference: str, options: dict[str, Any], watcher: Any) -> Any:
     conversion = InlineConversion(
         source.repository,
         target.repository,
-        open_authority(config, state),
+        open_authority(config, state, EvidenceSeals.of_this_process()),
         command_spool(state / "spool"),
         Wish(
             config,

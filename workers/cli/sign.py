@@ -94,12 +94,14 @@ def _prepare(reference: str, place: Place, build: Any, out: Path) -> Prepared:
     from workers.layers.remote import build_remote_layer, layer_options
     from workers.signing.evidence import evidence_of
     from workers.signing.offline import Prepared, PreparedImage, PreparedLayer
+    from workers.signing.seals import EvidenceSeals
 
     repository = place.repository
     spool = command_spool(out / "spool")
     images: list[PreparedImage] = []
     layers: dict[Digest, PreparedLayer] = {}
     facts: dict[Digest, LayerFacts] = {}
+    seals = EvidenceSeals.of_this_process()
     root = repository.fetch_manifest(place.target)
     for found in walk(root, repository.fetch_manifest):
         if not isinstance(found, Found):
@@ -108,7 +110,7 @@ def _prepare(reference: str, place: Place, build: Any, out: Path) -> Prepared:
         for planned in plan.layers:
             layer = planned.descriptor
             if (known := facts.get(layer.digest)) is not None:
-                evidence_of(known, planned, build)
+                evidence_of(known, planned, build, seals)
                 continue
             with build_remote_layer(
                 repository,
@@ -117,8 +119,8 @@ def _prepare(reference: str, place: Place, build: Any, out: Path) -> Prepared:
                 layer_options(build, layer),
                 spool,
             ) as built:
-                facts[layer.digest] = built.facts
-                evidence = evidence_of(built.facts, planned, build)
+                read = facts[layer.digest] = seals.sealed(built.facts)
+                evidence = evidence_of(read, planned, build, seals)
                 prepared = layers[layer.digest] = PreparedLayer.of(layer, evidence)
                 _write_content(prepared, built, out)
         digests = tuple(planned.descriptor.digest for planned in plan.layers)

@@ -20,6 +20,7 @@ from workers.artifacts.combinations import check_profiles
 from workers.layers.spool import Spool
 from workers.signing.authority import SigningAuthority
 from workers.signing.opening import open_authority
+from workers.signing.seals import open_seals
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,9 +53,12 @@ class WorkerContext:
         *,
         config_file: Path,
         state: Path,
+        evidence_key: Path | None,
         task_seconds: float,
     ) -> None:
         """``state`` is the folder of keys and audit log; a task is stopped after ``task_seconds``.
+
+        ``evidence_key`` is the key file of seals, by default one in ``state``.
 
         Raises ``ConfigurationError``, ``SigningRefused``, ``SignerUnavailable``.
         """
@@ -63,6 +67,7 @@ class WorkerContext:
         self.spool = spool
         self.task_seconds = task_seconds
         self._state = state
+        self._seals = open_seals(evidence_key, state)
         self._live = Live(config_file, self._load)
         self._lock = threading.Lock()
         self._registries: dict[str, tuple[RegistryConfig, Registry]] = {}
@@ -90,4 +95,4 @@ class WorkerContext:
     def _load(self, path: Path) -> InForce:
         config = load_config(path)
         check_profiles(config)
-        return InForce(config, open_authority(config, self._state), caps_of(config))
+        return InForce(config, open_authority(config, self._state, self._seals), caps_of(config))

@@ -71,7 +71,7 @@ def _build(context: WorkerContext, build: LayerBuild, pulse: Pulse) -> None:
         cancelled=pulse.stopping,
         progress=pulse.report,
     ) as built:
-        facts = built.facts
+        facts = force.authority.seals.sealed(built.facts)
         pulse.report("pushing", 0, facts.index_size + facts.tree_size)
         pulse.check()
         pushing = push_built(repository, built)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import structlog
+
 from app.catalog.vocabulary import LayerOutcome
-from app.errors import Unavailable, VerilayerError
+from app.errors import RecordUnproven, Unavailable, VerilayerError
 from app.facts import LayerFacts
 from app.jobs.messages import Lane
 from app.jobs.records import Failure, Job, JobLayer, LayerBuild, build_id
@@ -14,6 +16,8 @@ from app.registry.repository import Repository
 from workers.engine.context import InForce, WorkerContext
 from workers.images.copying import ensure_blobs
 from workers.layers.remote import stored_blobs
+
+log = structlog.get_logger(__name__)
 
 #: Compressed bytes from which a layer is built on the queue for large ones.
 LARGE_LAYER = 512 << 20
@@ -37,6 +41,7 @@ class Layers:
         self._context = context
         self._builds = context.engine.builds
         self._options = force.config.build
+        self._seals = force.authority.seals
         self._repository = repository
         self._job = job
         self._facts: dict[Digest, LayerFacts] = {}
@@ -49,7 +54,7 @@ class Layers:
         """Whether the ledger knows a build of every layer."""
         ids = [self._wanted(layer).id for layer in plan.layers]
         found = self._builds.store.get_many(ids)
-        return all(build is not None and not build.outdated for build in found)
+        return all(build is not None and self._usable(build) for build in found)
 
     def gather(self, plan: ImagePlan) -> list[JobLayer]:
         """Bring what is built into the repository, ask for the rest. Raises ``LayerFailed``."""
@@ -79,8 +84,10 @@ class Layers:
             metrics.LAYER_BUILDS.labels("asked" if before is None else "awaited").inc()
             return "pending"
         assert build.facts is not None
-        self._facts[wanted.layer] = build.facts
         fresh = build.ended is not None and build.ended >= (self._job.started or 0.0)
+        if not self._proven(build):
+            return self._distrusted(wanted, fresh=fresh)
+        self._facts[wanted.layer] = build.facts
         if fresh and before is not None and build.repository == self._job.repository:
             return "built"
         pushed_to = Repository(self._repository.registry, build.repository)
@@ -100,9 +107,37 @@ class Layers:
                 f"blobs of layer {wanted.layer} are gone again right after they were pushed",
                 advice="look for a garbage collection that runs beside pushes",
             )
+        self._facts.pop(wanted.layer, None)
+        return self._ask_again(wanted)
+
+    def _usable(self, build: LayerBuild) -> bool:
+        """Whether the record counts as known: it is being made, or was, by a worker of ours."""
+        return not build.outdated and (build.facts is None or self._proven(build))
+
+    def _proven(self, build: LayerBuild) -> bool:
+        """Whether a worker recorded these facts, and of this build."""
+        facts = build.facts
+        return (
+            facts is not None
+            and self._seals.hold(facts)
+            and (facts.layer_digest, facts.diff_id, facts.builder_version, facts.padding)
+            == (build.layer, build.diff_id, build.builder_version, build.padding)
+        )
+
+    def _distrusted(self, wanted: LayerBuild, *, fresh: bool) -> LayerOutcome:
+        """Throw a record away that no worker of ours sealed; raises ``RecordUnproven``."""
+        metrics.LAYER_BUILDS.labels("distrusted").inc()
+        log.warning("layer.record_distrusted", build=wanted.id, layer=wanted.layer, fresh=fresh)
+        if fresh:  # It was built for this very run: building it once more would go on for ever.
+            raise RecordUnproven(
+                f"what was recorded of layer {wanted.layer} does not bear the seal of a worker",
+                advice="all workers need the same evidence key: VERILAYER_EVIDENCE_KEY_FILE",
+            )
+        return self._ask_again(wanted)
+
+    def _ask_again(self, wanted: LayerBuild) -> LayerOutcome:
         now = self._context.engine.now()
         self._builds.request(wanted.model_copy(update={"submitted": now}), restart=True)
-        self._facts.pop(wanted.layer, None)
         return "pending"
 
     def _wanted(self, planned: PlannedLayer) -> LayerBuild:

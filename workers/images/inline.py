@@ -198,7 +198,8 @@ class InlineConversion:
         ) as built:
             if not self._wish.dry_run:
                 push_built(self._target, built)
-        return built.facts, time.perf_counter() - started
+        facts = self._authority.seals.sealed(built.facts)
+        return facts, time.perf_counter() - started
 
     def _signer(self, plan: ImagePlan, tag: str | None) -> ImageSigner:
         purpose = Purpose(

@@ -17,6 +17,7 @@ from workers.artifacts.signed import SignedLayer
 from workers.signing.audit import AuditLog
 from workers.signing.certificates import CertificateChain, utc_now
 from workers.signing.evidence import LayerEvidence, evidence_of
+from workers.signing.seals import EvidenceSeals
 from workers.signing.signer import RootHashSigner
 
 
@@ -39,12 +40,17 @@ class SigningAuthority:
     """Signs root hashes with the key that the rules bind to a repository; logs each signature."""
 
     def __init__(
-        self, config: ServiceConfig, signers: Mapping[str, RootHashSigner], audit: AuditLog
+        self,
+        config: ServiceConfig,
+        signers: Mapping[str, RootHashSigner],
+        audit: AuditLog,
+        seals: EvidenceSeals,
     ) -> None:
         """``signers`` by name; all that rules and defaults name must be there."""
         self._config = config
         self._signers = signers
         self._audit = audit
+        self.seals = seals
 
     def signer_for(self, registry: str, repository: str, tag: str | None) -> RootHashSigner | None:
         """Return the signer bound to a push, or None: it is published unsigned where allowed."""
@@ -64,7 +70,7 @@ class SigningAuthority:
         Raises ``SigningRefused``, once the audit log has it.
         """
         try:
-            return evidence_of(recorded, planned, self._config.build)
+            return evidence_of(recorded, planned, self._config.build, self.seals)
         except SigningRefused as error:
             signer = self.signer_for(purpose.registry, purpose.repository, purpose.tag)
             name = signer.name if signer else ""

@@ -14,6 +14,7 @@ from app.facts import LayerFacts
 from app.oci.digest import DiffID, Digest
 from app.oci.images import PlannedLayer
 from workers.layers.identity import erofs_uuid
+from workers.signing.seals import EvidenceSeals
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,13 +42,24 @@ class LayerEvidence:
         return root
 
 
-def evidence_of(recorded: LayerFacts, planned: PlannedLayer, build: BuildConfig) -> LayerEvidence:
+def evidence_of(
+    recorded: LayerFacts, planned: PlannedLayer, build: BuildConfig, seals: EvidenceSeals
+) -> LayerEvidence:
     """Hold what was recorded of a layer against what manifest, config and options claim of it.
 
-    Raises ``SigningRefused`` with ``layer``, ``reason``, ``recorded`` and ``claimed`` for the first
-    difference.
+    The record must bear the seal of a worker. Raises ``SigningRefused`` with ``layer``, ``reason``,
+    ``recorded`` and ``claimed`` for the first difference.
     """
     layer = planned.descriptor
+    if not seals.hold(recorded):
+        raise SigningRefused(
+            f"the record of layer {layer.digest} does not bear the seal of a worker",
+            advice="all workers need the same evidence key (docs/security.md)",
+            layer=layer.digest,
+            reason="seal",
+            recorded=recorded.seal,
+            claimed="",
+        )
     for reason, found, claimed in (
         ("layer-digest", recorded.layer_digest, layer.digest),
         ("layer-size", recorded.layer_size, layer.size),

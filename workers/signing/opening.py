@@ -13,16 +13,20 @@ from app.observability.metrics import CERTIFICATE_DAYS_LEFT
 from workers.signing.audit import AuditLog
 from workers.signing.authority import SigningAuthority
 from workers.signing.keys.settings import KeySettings
+from workers.signing.seals import EvidenceSeals
 from workers.signing.signer import Key, Pkcs7Signer
 
 
-def open_authority(config: ServiceConfig, state_dir: Path) -> SigningAuthority:
+def open_authority(
+    config: ServiceConfig, state_dir: Path, seals: EvidenceSeals
+) -> SigningAuthority:
     """Open every configured signer and the audit log ``state_dir/audit.jsonl``.
 
-    Raises ``ConfigurationError`` or ``SigningRefused`` for a signer that cannot sign today.
+    ``seals`` are those of the workers whose records are to be signed. Raises
+    ``ConfigurationError`` or ``SigningRefused`` for a signer that cannot sign today.
     """
     signers = {each.name: open_signer(each, state_dir) for each in config.signers}
-    return SigningAuthority(config, signers, AuditLog(state_dir / "audit.jsonl"))
+    return SigningAuthority(config, signers, AuditLog(state_dir / "audit.jsonl"), seals)
 
 
 def open_signer(config: SignerConfig, state_dir: Path) -> Pkcs7Signer:

@@ -1,8 +1,9 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from prometheus_client import REGISTRY
@@ -19,30 +20,34 @@ from workers.layers.identity import erofs_uuid
 from workers.signing.audit import broken_at
 from workers.signing.authority import ImageSigner, Purpose, SigningAuthority
 from workers.signing.opening import open_authority
+from workers.signing.seals import EvidenceSeals
 
 LAYER = Descriptor(media_type="application/x", digest=Digest.of(b"layer"), size=5)
 DIFF_ID = DiffID(Digest.of(b"tar"))
 
 
-FACTS = LayerFacts(
-    layer_digest=LAYER.digest,
-    layer_size=LAYER.size,
-    diff_id=DIFF_ID,
-    tar_size=3,
-    builder_version="1.9.3",
-    padding=512,
-    uuid=str(erofs_uuid(LAYER.digest)),
-    index_digest=Digest.of(b"index"),
-    index_size=512,
-    tree_digest=Digest.of(b"tree"),
-    tree_size=1024,
-    root_hash="a" * 64,
-    single_device_root_hash="b" * 64,
-    data_size=515,
-    hash_offset=1024,
-    entries=1,
-    warnings=(),
-    warned=(),
+SEALS = EvidenceSeals.of_this_process()
+FACTS = SEALS.sealed(
+    LayerFacts(
+        layer_digest=LAYER.digest,
+        layer_size=LAYER.size,
+        diff_id=DIFF_ID,
+        tar_size=3,
+        builder_version="1.9.3",
+        padding=512,
+        uuid=str(erofs_uuid(LAYER.digest)),
+        index_digest=Digest.of(b"index"),
+        index_size=512,
+        tree_digest=Digest.of(b"tree"),
+        tree_size=1024,
+        root_hash="a" * 64,
+        single_device_root_hash="b" * 64,
+        data_size=515,
+        hash_offset=1024,
+        entries=1,
+        warnings=(),
+        warned=(),
+    )
 )
 PLANNED = PlannedLayer(LAYER, DIFF_ID, "", (0,))
 
@@ -67,7 +72,7 @@ def _authority(folder: Path, **config: object) -> SigningAuthority:
             "defaults": {"signer": "rest-key"},
         }
     )
-    return open_authority(document, folder)
+    return open_authority(document, folder, SEALS)
 
 
 def _sign(authority: SigningAuthority, purpose: Purpose, layout: Layout = "device-table") -> bytes:
@@ -146,7 +151,8 @@ def test_other_bytes_than_claimed_are_never_signed(
     tmp_path: Path, reason: str, repository: str
 ) -> None:
     authority, purpose = _authority(tmp_path), _purpose(repository)
-    recorded, planned, found, claimed = DIFFERENCES[reason]
+    changed, planned, found, claimed = DIFFERENCES[reason]
+    recorded = SEALS.sealed(changed)
     name = "team-key" if repository == "team/app" else ""
     before = _refused(name)
     with pytest.raises(SigningRefused, match="was not what was read") as caught:
@@ -181,7 +187,7 @@ def test_facts_of_one_layer_never_serve_another(tmp_path: Path) -> None:
 
 def test_a_padding_in_force_is_what_counts(tmp_path: Path) -> None:
     authority = _authority(tmp_path, build={"padding": 4096, "builder_version": "1.8.10"})
-    recorded = replace(FACTS, padding=4096, builder_version="1.8.10")
+    recorded = SEALS.sealed(replace(FACTS, padding=4096, builder_version="1.8.10"))
     signer = ImageSigner(authority, _purpose(), single_device=False)
     assert signer.sign(recorded, PLANNED).facts == recorded
     with pytest.raises(SigningRefused, match=r"recorded is builder-version 1\.9\.3"):
@@ -192,6 +198,21 @@ def test_where_no_key_is_bound_layers_stay_unsigned(tmp_path: Path) -> None:
     signer = ImageSigner(_authority(tmp_path), _purpose("unsigned/app"), single_device=True)
     assert signer.sign(FACTS, PLANNED) == SignedLayer(LAYER, FACTS)
     assert not (tmp_path / "audit.jsonl").exists()
+
+
+@pytest.mark.parametrize("field", [each.name for each in fields(LayerFacts)])
+def test_what_no_worker_sealed_is_never_signed(tmp_path: Path, field: str) -> None:
+    """Whoever can write to Redis can change any field of a record, its seal included."""
+    others: dict[type, object] = {str: "f" * 64, int: 7, Digest: OTHER.digest, DiffID: OTHER_TAR}
+    value = getattr(FACTS, field)
+    changed: Any = {field: ("nul-type: x: y",) if value == () else others[type(value)]}
+    authority, purpose = _authority(tmp_path), _purpose()
+    signer = ImageSigner(authority, purpose, single_device=True)
+    with pytest.raises(SigningRefused, match="does not bear the seal of a worker") as caught:
+        signer.sign(replace(FACTS, **changed), PLANNED)
+    assert caught.value.details["reason"] == "seal"
+    (line,) = map(json.loads, (tmp_path / "audit.jsonl").read_text().splitlines())
+    assert (line["event"], line["difference"]["reason"]) == ("refused", "seal")
 
 
 def _refused(name: str) -> float:

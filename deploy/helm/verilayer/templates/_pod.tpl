@@ -135,6 +135,10 @@ spec:
             - name: VERILAYER_SPOOL_MAX_BYTES
               value: {{ include "verilayer.bytes" . | quote }}
             {{- end }}
+            {{- if not .single }}
+            - name: VERILAYER_EVIDENCE_KEY_FILE
+              value: /etc/verilayer/evidence/evidence.key
+            {{- end }}
           ports:
             - name: metrics
               containerPort: 9090
@@ -156,6 +160,11 @@ spec:
             {{- toYaml .resources | nindent 12 }}
           volumeMounts:
             {{- include "verilayer.mounts" . | nindent 12 }}
+            {{- if not .single }}
+            - name: evidence
+              mountPath: /etc/verilayer/evidence
+              readOnly: true
+            {{- end }}
             {{- if .root.Values.secrets.signing }}
             - name: signing
               mountPath: /etc/verilayer/signing
@@ -166,6 +175,12 @@ spec:
         - name: state
           emptyDir:
             sizeLimit: {{ .spool | default "64Mi" }}
+        {{- if not .single }}
+        - name: evidence
+          secret:
+            secretName: {{ .root.Values.secrets.evidence }}
+            defaultMode: 0440
+        {{- end }}
         {{- with .root.Values.secrets.signing }}
         - name: signing
           secret:
