@@ -41,6 +41,15 @@ def floors(container: str, parser: ConfigParser) -> list[Floor]:
     raise AssertionError(f"no contract has the layers of {container}")
 
 
+def containers(parser: ConfigParser) -> list[str]:
+    """Packages whose every module is on a floor."""
+    return [
+        parser[section]["containers"]
+        for section in parser.sections()
+        if parser[section].get("exhaustive") == "true"
+    ]
+
+
 def exceptions(parser: ConfigParser) -> list[str]:
     """Imports that contracts let pass although they are against them."""
     return [
