@@ -35,6 +35,7 @@ images: dev ## Build both container images with buildah, without an engine (root
 docs: dev ## Write the generated pages and build the site into site/
 	@.venv/bin/python .ci/render-cli-reference > docs/cli.md
 	@.venv/bin/python .ci/render-metrics-reference
+	@.venv/bin/python .ci/render-architecture
 	@.venv/bin/python .ci/render-profiles-reference > docs/profiles.md
 	@.venv/bin/python .ci/render-catalog-tables
 	@.venv/bin/python .ci/render-configuration > docs/configuration.md

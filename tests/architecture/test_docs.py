@@ -79,26 +79,42 @@ def test_pages_hold_the_tables_of_the_catalog() -> None:
         assert any(table in page for page in pages), "run make docs"
 
 
+def test_the_rooms_of_the_architecture_page_are_those_of_the_sources() -> None:
+    done = subprocess.run(
+        [sys.executable, ROOT / ".ci" / "render-architecture", "--check"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+
+
+def test_the_pages_have_what_is_looked_for_in_them() -> None:
+    """Else the tests of single pages would look for nothing and be content."""
+    text = "".join(page.read_text() for page in PAGES)
+    assert len(PAGES) > 20
+    assert len(_LINK.findall(_CODE.sub("", text))) > 20
+    assert len(_PATH.findall(text)) > 20
+
+
+def named(expression: str, *, without: str = "") -> dict[str, set[str]]:
+    """What an expression finds in each page that has it; never nothing at all."""
+    pages = [page for page in PAGES if page.name != without]
+    found = {page.name: set(re.findall(expression, page.read_text(), re.M)) for page in pages}
+    assert len(set().union(*found.values())) > 5, f"no page has {expression}"
+    return found
+
+
 def test_commands_that_pages_show_exist() -> None:
-    for page in PAGES:
-        for name in re.findall(
-            r"verilayer ([a-z]+)\b(?=[^\n]*$)",
-            "\n".join(
-                line
-                for block in _CODE.findall(page.read_text())
-                for line in block.splitlines()
-                if re.match(r"^(\.venv/bin/)?verilayer [a-z]+", line)
-            ),
-            re.M,
-        ):
-            assert name in COMMANDS, f"{page.name}: verilayer {name}"
+    # In code, not in prose: "verilayer publishes" is no command.
+    for page, commands in named(r"(?:`|^)(?:\.venv/bin/)?verilayer ([a-z]+)\b").items():
+        assert commands <= set(COMMANDS), page
 
 
 def test_make_targets_that_pages_name_exist() -> None:
     targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.M))
-    for page in PAGES:
-        named = set(re.findall(r"(?:`|^)make ([a-z-]+)", page.read_text(), re.M))
-        assert named <= targets, page.name
+    for page, makes in named(r"(?:`|^)make ([a-z-]+)").items():
+        assert makes <= targets, page
 
 
 def test_every_setting_is_documented() -> None:
@@ -111,11 +127,10 @@ def test_settings_that_pages_name_exist() -> None:
     known = {f"VERILAYER_{name.upper()}" for name in Settings.model_fields}
     known |= {"VERILAYER_SECRETS_DIR", "VERILAYER_TEST_IMAGES", "VERILAYER_NODE_CACHE"}
     known |= {"VERILAYER_URL", "VERILAYER_TOKEN"}  # of the commands over the admin API
-    for page in PAGES:
-        if page.name == "configuration.md":
-            continue  # has the environment form of the configuration too
-        named = set(re.findall(r"\bVERILAYER_[A-Z_]+[A-Z]\b", page.read_text()))
-        assert named <= known | {"VERILAYER_REGISTRY_URL"}, page.name
+    # That page has the environment form of the configuration too.
+    found = named(r"\bVERILAYER_[A-Z_]+[A-Z]\b", without="configuration.md")
+    for page, settings in found.items():
+        assert settings <= known | {"VERILAYER_REGISTRY_URL"}, page
 
 
 def test_the_readme_is_short_and_starts_with_the_two_commands() -> None:
