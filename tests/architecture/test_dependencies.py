@@ -103,9 +103,11 @@ def files_of(name: str) -> frozenset[str]:
 
 def needed(folder: str) -> dict[str, set[str]]:
     """Distributions that each file of a folder imports from."""
+    paths = sorted((ROOT / folder).rglob("*.py"))
+    assert paths, f"{folder} has no sources"
     return {
         str(path.relative_to(ROOT)): {provider(found) for found in imported(path.read_text())}
-        for path in sorted((ROOT / folder).rglob("*.py"))
+        for path in paths
     }
 
 

@@ -99,6 +99,7 @@ def _build(image: PushedImage, layer: Digest, spool: Spool) -> tuple[Digest, Dig
 
 def _scratch(spool: Path) -> Iterator[str]:
     Spool(spool, 1 << 40).reserved()
+    assert spool.is_dir(), "the service had its spool elsewhere"
     left = [path.name for path in spool.glob("*") if path.name != ".lock"]
     if left:
         yield f"scratch files are left: {left}"

@@ -18,7 +18,9 @@ NODE = ROOT / "deploy" / "node"
 
 def documents() -> dict[str, Any]:
     loaded = yaml.safe_load_all((NODE / "daemonset.yaml").read_text())
-    return {document["kind"]: document for document in loaded}
+    found = {document["kind"]: document for document in loaded}
+    assert {"DaemonSet", "ClusterRole"} <= set(found)
+    return found
 
 
 @pytest.mark.parametrize("version", ["1.31", "1.33"])

@@ -95,7 +95,9 @@ def test_openssl_accepts_every_signature(
     outcome: dict[str, Any], folder: Path, tmp_path: Path
 ) -> None:
     openssl = require("openssl")
+    assert outcome["bundles"]
     for bundle in outcome["bundles"]:
+        assert bundle["layers"]
         for layer in bundle["layers"]:
             message = tmp_path / "message"
             message.write_text(layer["root_hash"])
@@ -113,6 +115,7 @@ def test_openssl_accepts_every_signature(
 
 def test_the_service_logged_no_error(outcome: dict[str, Any], folder: Path) -> None:
     lines = (folder / "demo" / "service.log").read_text().splitlines()
+    assert any('"level": "info"' in line for line in lines)
     bad = [line for line in lines if '"level": "error"' in line or "Traceback" in line]
     assert bad == []
 

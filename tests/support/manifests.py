@@ -38,7 +38,9 @@ def documents(command: list[str]) -> list[Document]:
     """Run a command and parse its output."""
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    return [document for document in yaml.safe_load_all(done.stdout) if document]
+    found = [document for document in yaml.safe_load_all(done.stdout) if document]
+    assert found, f"{command} rendered nothing"
+    return found
 
 
 def by_name(rendered: list[Document]) -> dict[tuple[str, str], Document]:
@@ -56,11 +58,13 @@ def by_name(rendered: list[Document]) -> dict[tuple[str, str], Document]:
 
 def pods(rendered: list[Document]) -> list[tuple[str, Document]]:
     """Pod specs by the name of what makes them."""
-    return [
+    found = [
         (document["metadata"]["name"], document["spec"]["template"]["spec"])
         for document in rendered
         if document["kind"] in ("Deployment", "StatefulSet")
     ]
+    assert found, "no pods are rendered"
+    return found
 
 
 def _plain(name: str) -> str:

@@ -57,16 +57,19 @@ def test_what_is_composed_reads_back(name: ProfileName) -> None:
         signed_layer(number, padding=profile.padding or 512, single_device=True)
         for number in (0, 1)
     ]
-    for bundle in compose(name, SUBJECT, layers):
+    bundles = compose(name, SUBJECT, layers)
+    assert bundles
+    for bundle in bundles:
         manifest = parse_manifest(bundle.manifest)
         assert isinstance(manifest, Manifest)
         assert profiles_of(manifest)[0] == name
         claimed = read_bundle(manifest, name, about=bundle.layer)
         assert claimed.unknown == ()
-        for layer in layers:
-            if bundle.layer not in (None, layer.layer.digest):
-                continue
+        about = [layer for layer in layers if bundle.layer in (None, layer.layer.digest)]
+        assert about
+        for layer in about:
             found = claimed.layers[layer.layer.digest]
+            assert found.parts
             assert not found.doubled
             assert not found.contradictions
             for content, descriptor in found.parts.items():

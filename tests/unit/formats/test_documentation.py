@@ -25,6 +25,7 @@ def test_kind_is_documented(kind: str) -> None:
 
 
 def test_versions_are_documented() -> None:
+    assert BUILDERS
     assert all(version in _TEXT for version in BUILDERS)
 
 

@@ -20,6 +20,7 @@ UNITS = ("_seconds", "_bytes", "_total", "_days_left", "_depth", "_ok", "_pendin
 
 
 def test_names_follow_the_conventions() -> None:
+    assert len(declared()) > 10
     for family in declared().values():
         assert NAME.match(family.name), family.name
         assert family.name.endswith(UNITS), family.name

@@ -151,6 +151,7 @@ def test_grandchildren_do_not_outlive_a_stop(log: Log) -> None:
     thread = started(Supervisor([log.spec("forking", forking)], stop), stop)
     wait_for(lambda: len(log.words("forking")) == 2)
     pids = [pid for _, word, pid in log.words() if word == "start"]
+    assert len(pids) == 2
     stop.set()
     thread.join(30)
     wait_for(lambda: not any(psutil.pid_exists(pid) for pid in pids))

@@ -57,7 +57,9 @@ def test_every_parser_is_named_by_a_dialect() -> None:
 
 
 def test_hosts_in_payloads_are_never_kept() -> None:
-    for case in CASES:
+    hostile = [case for case in CASES if b"evil" in case.delivery.body]
+    assert len(hostile) > 1
+    for case in hostile:
         for event in open_parser(case.dialect)(case.delivery).events:
             assert "evil" not in event.model_dump_json()
 

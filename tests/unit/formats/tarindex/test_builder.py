@@ -87,10 +87,12 @@ def test_a_refusal_names_the_entry() -> None:
 
 
 def test_all_vector_failures_are_covered_by_a_code() -> None:
-    for name, vector in manifest()["vectors"].items():
-        if vector["results"]["std"].get("fails"):
-            with pytest.raises(FormatError):
-                build(tar_bytes(name))
+    vectors = manifest()["vectors"].items()
+    refused = [name for name, vector in vectors if vector["results"]["std"].get("fails")]
+    assert len(refused) > 5
+    for name in refused:
+        with pytest.raises(FormatError):
+            build(tar_bytes(name))
 
 
 @pytest.mark.parametrize("version", ["1.9.3", "1.8.6"])
