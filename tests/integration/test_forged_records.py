@@ -83,21 +83,3 @@ def test_a_forged_record_is_thrown_away_and_the_layer_built_again(
     assert FORGED not in signed_roots(service)
     (job,) = service.jobs(second)
     assert job.state == "succeeded"
-
-
-def test_a_good_record_of_one_layer_does_not_serve_another(service: Pipeline) -> None:
-    tars = [layer_tar(1000), layer_tar(1001)]
-    image = push_image(service.registry, "swapped/one", tars, tag="v1")
-    service.wait_idle()
-    true = roots(service, "swapped/one", image)
-    assert len(set(true)) == 2
-    seen: list[LayerFacts] = []
-
-    def swap(facts: LayerFacts) -> LayerFacts:
-        seen.append(facts)
-        return seen[0]
-
-    assert forge(service, swap) >= 2
-    again = push_image(service.registry, "swapped/two", tars, tag="v1")
-    service.wait_idle()
-    assert roots(service, "swapped/two", again) == true
