@@ -36,7 +36,7 @@ from app.webhooks.routes import Receiver, webhook_router
 
 
 @dataclass(frozen=True, slots=True)
-class InForce:
+class WebConfiguration:
     """What the web process derives from the configuration; replaced as a whole."""
 
     config: ServiceConfig
@@ -57,9 +57,9 @@ def create_app(settings: Settings, *, outside: Fetch = fetch) -> FastAPI:
     Raises ``ConfigurationError`` when the file cannot be used or an endpoint has no secret.
     """
 
-    def load(path: Path) -> InForce:
+    def load(path: Path) -> WebConfiguration:
         config = load_config(path)
-        return InForce(config, build_endpoints(config, outside))
+        return WebConfiguration(config, build_endpoints(config, outside))
 
     live = Live(settings.config_file, load)
     queue = open_queue(settings)
@@ -95,7 +95,7 @@ async def _schema(_request: object) -> Response:
 
 
 def _lifespan(
-    live: Live[InForce], redis: Redis
+    live: Live[WebConfiguration], redis: Redis
 ) -> Callable[[FastAPI], AbstractAsyncContextManager[None]]:
     @asynccontextmanager
     async def run(_app: FastAPI) -> AsyncIterator[None]:

@@ -90,7 +90,7 @@ def _status(outcome: Outcome) -> int:
 def _outcomes(reference: str, options: dict[str, Any], watcher: Any) -> Any:
     from workers.cli.opening import configuration, open_place
     from workers.cli.scratch import command_spool
-    from workers.images.inline import InlineConversion, Wish
+    from workers.images.inline import ConversionOptions, InlineConversion
     from workers.signing.opening import open_authority
     from workers.signing.seals import EvidenceSeals
 
@@ -107,7 +107,7 @@ def _outcomes(reference: str, options: dict[str, Any], watcher: Any) -> Any:
         target.repository,
         open_authority(config, state, EvidenceSeals.of_this_process()),
         command_spool(state / "spool"),
-        Wish(
+        ConversionOptions(
             config,
             tuple(options["profiles"]) or config.defaults.profiles,
             tuple(options["platforms"]),

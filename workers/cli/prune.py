@@ -29,11 +29,13 @@ def command(
     from workers.sweep.opening import chosen_registries, open_prune
 
     context = context_from_environment()
-    force = context.current()
+    active = context.current()
     count = 0
-    for each in chosen_registries(force.config, registries):
+    for each in chosen_registries(active.config, registries):
         registry = context.registry(each)
-        prune = open_prune(force.config, registry, context.engine, force.authority, dry_run=dry_run)
+        prune = open_prune(
+            active.config, registry, context.engine, active.authority, dry_run=dry_run
+        )
         for pruned in prune.run(repositories):
             count += 1
             if as_json:

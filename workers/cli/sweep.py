@@ -50,14 +50,14 @@ def command(
     from workers.sweep.progress import ProgressStore
 
     context = context_from_environment()
-    force, engine = context.current(), context.engine
+    active, engine = context.current(), context.engine
     records = None if dry_run else Verifications(engine.redis)
     failed = 0
-    for each in chosen_registries(force.config, registries):
+    for each in chosen_registries(active.config, registries):
         registry = context.registry(each)
-        drift = depth and open_drift_check(force.config, context.spool, records, depth=depth)
+        drift = depth and open_drift_check(active.config, context.spool, records, depth=depth)
         sweep = open_sweep(
-            force.config, registry, engine, force.authority.signer_for, drift=drift or None,
+            active.config, registry, engine, active.authority.signer_for, drift=drift or None,
             dry_run=dry_run, report=lambda found: _report(found, as_json),
         )  # fmt: skip
         progress = sweep.run(

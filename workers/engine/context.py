@@ -24,7 +24,7 @@ from workers.signing.seals import open_seals
 
 
 @dataclass(frozen=True, slots=True)
-class InForce:
+class WorkerConfiguration:
     """What follows from one version of the configuration file."""
 
     config: ServiceConfig
@@ -72,7 +72,7 @@ class WorkerContext:
         self._lock = threading.Lock()
         self._registries: dict[str, tuple[RegistryConfig, Registry]] = {}
 
-    def current(self) -> InForce:
+    def current(self) -> WorkerConfiguration:
         """Return the configuration in force, after a look at the file."""
         self._live.poll()
         return self._live.current
@@ -92,7 +92,9 @@ class WorkerContext:
         """Return a repository of a registry, as ``registry`` opens it."""
         return Repository(self.registry(config), name)
 
-    def _load(self, path: Path) -> InForce:
+    def _load(self, path: Path) -> WorkerConfiguration:
         config = load_config(path)
         check_profiles(config)
-        return InForce(config, open_authority(config, self._state, self._seals), caps_of(config))
+        return WorkerConfiguration(
+            config, open_authority(config, self._state, self._seals), caps_of(config)
+        )

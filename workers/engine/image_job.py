@@ -24,7 +24,7 @@ from app.observability import logging, metrics, tracing
 from app.oci.digest import Digest
 from app.oci.images import ImagePlan
 from workers.artifacts.compose import Bundle, compose_all, wants_single_device
-from workers.engine.context import InForce, WorkerContext
+from workers.engine.context import WorkerConfiguration, WorkerContext
 from workers.engine.failures import failure_of
 from workers.engine.layers import LayerFailed, Layers
 from workers.engine.pulse import Pulse
@@ -94,8 +94,8 @@ class _Run:
         self._context = context
         self._job = job
         self._pulse = pulse
-        self._force: InForce = context.current()
-        self._repository = context.repository(self._force.registry(job.registry), job.repository)
+        self._active: WorkerConfiguration = context.current()
+        self._repository = context.repository(self._active.registry(job.registry), job.repository)
         self._timings: dict[str, float] = dict(job.timings)
         self._profiles: tuple[ProfileName, ...] = job.profiles
 
@@ -109,7 +109,7 @@ class _Run:
         if job.dry_run:
             self._finish(plan, (), (), "dry run")
             return
-        layers = Layers(self._context, self._force, self._repository, job)
+        layers = Layers(self._context, self._active, self._repository, job)
         if not job.force and not layers.known(plan):
             kept = attached_already(self._repository, plan, self._profiles)
             if kept is not None:
@@ -122,7 +122,7 @@ class _Run:
                 self._pulse.lease,
                 found,
                 platform=str(plan.platform),
-                builder_version=self._force.config.build.builder_version,
+                builder_version=self._active.config.build.builder_version,
                 timings=self._timings,
             )
             return
@@ -130,7 +130,7 @@ class _Run:
 
     def _check_rule(self, plan: ImagePlan) -> None:
         # The platform of an image that no index names is known only now.
-        rule = self._force.rule(self._job.rule)
+        rule = self._active.rule(self._job.rule)
         if rule is None:
             return
         if self._job.parent is None and not rule.matches_platform(plan.platform):
@@ -142,10 +142,10 @@ class _Run:
 
     def _attach(self, plan: ImagePlan, found: list[JobLayer], layers: Layers) -> None:
         job, facts = self._job, layers.facts()
-        check_lossless(plan, facts, self._force.config.build.allow_lossy)
+        check_lossless(plan, facts, self._active.config.build.allow_lossy)
         with self._timed("sign"):
             signer = image_signer(
-                self._context, self._force, job, wants_single_device(self._profiles)
+                self._context, self._active, job, wants_single_device(self._profiles)
             )
             signed = [signer.sign(facts[one.descriptor.digest], one) for one in plan.layers]
             bundles = compose_all(self._profiles, plan.subject, signed)
@@ -164,7 +164,7 @@ class _Run:
             return publish(
                 self._repository,
                 bundles,
-                placement=Placement.from_defaults(self._force.config.defaults),
+                placement=Placement.from_defaults(self._active.config.defaults),
                 force=self._job.force,
             )
         except ContentMismatch as error:
@@ -190,7 +190,7 @@ class _Run:
         ]
         facts: dict[str, object] = {
             "platform": str(plan.platform),
-            "builder_version": self._force.config.build.builder_version,
+            "builder_version": self._active.config.build.builder_version,
         }
         done = self._context.engine.ledger.succeed(
             self._pulse.lease, bundles, layers, self._timings, note, **facts

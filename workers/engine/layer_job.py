@@ -53,12 +53,12 @@ def run_layer(context: WorkerContext, lease: Lease) -> None:
 
 def _build(context: WorkerContext, build: LayerBuild, pulse: Pulse) -> None:
     started = time.perf_counter()
-    force = context.current()
-    repository = context.repository(force.registry(build.registry), build.repository)
+    active = context.current()
+    repository = context.repository(active.registry(build.registry), build.repository)
     layer = Descriptor(media_type=build.media_type, digest=build.layer, size=build.size)
     # What names the build decides; the limits are those in force.
     options = replace(
-        layer_options(force.config.build, layer),
+        layer_options(active.config.build, layer),
         builder_version=build.builder_version,
         padding=build.padding,
     )
@@ -71,7 +71,7 @@ def _build(context: WorkerContext, build: LayerBuild, pulse: Pulse) -> None:
         cancelled=pulse.stopping,
         progress=pulse.report,
     ) as built:
-        facts = force.authority.seals.sealed(built.facts)
+        facts = active.authority.seals.sealed(built.facts)
         pulse.report("pushing", 0, facts.index_size + facts.tree_size)
         pulse.check()
         pushing = push_built(repository, built)

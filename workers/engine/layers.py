@@ -13,7 +13,7 @@ from app.observability import metrics
 from app.oci.digest import Digest
 from app.oci.images import ImagePlan, PlannedLayer
 from app.registry.repository import Repository
-from workers.engine.context import InForce, WorkerContext
+from workers.engine.context import WorkerConfiguration, WorkerContext
 from workers.images.copying import ensure_blobs
 from workers.layers.remote import stored_blobs
 
@@ -36,12 +36,12 @@ class Layers:
     """The layers of one pass over a job."""
 
     def __init__(
-        self, context: WorkerContext, force: InForce, repository: Repository, job: Job
+        self, context: WorkerContext, active: WorkerConfiguration, repository: Repository, job: Job
     ) -> None:
         self._context = context
         self._builds = context.engine.builds
-        self._options = force.config.build
-        self._seals = force.authority.seals
+        self._options = active.config.build
+        self._seals = active.authority.seals
         self._repository = repository
         self._job = job
         self._facts: dict[Digest, LayerFacts] = {}

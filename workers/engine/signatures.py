@@ -16,7 +16,7 @@ from redis import Redis
 from app.jobs.keys import key
 from app.jobs.records import Job
 from app.jobs.scripts import broker_errors
-from workers.engine.context import InForce, WorkerContext
+from workers.engine.context import WorkerConfiguration, WorkerContext
 from workers.signing.authority import ImageSigner, Purpose
 from workers.signing.signer import RootHashSigner, signature_problems
 
@@ -25,7 +25,7 @@ _KEEP = 30 * 86400
 
 
 def image_signer(
-    context: WorkerContext, force: InForce, job: Job, single_device: bool
+    context: WorkerContext, active: WorkerConfiguration, job: Job, single_device: bool
 ) -> ImageSigner:
     """Return what signs the layers of a job's image."""
     purpose = Purpose(
@@ -38,7 +38,7 @@ def image_signer(
         reason=job.source,
     )
     kept = SignaturesInRedis(context.engine.redis)
-    return ImageSigner(force.authority, purpose, single_device, kept)
+    return ImageSigner(active.authority, purpose, single_device, kept)
 
 
 @dataclass(frozen=True, slots=True)

@@ -37,13 +37,13 @@ def run_verification(context: WorkerContext, verification_id: str) -> None:
 
 
 def _verify(context: WorkerContext, wanted: VerificationRequest) -> VerificationReport:
-    force = context.current()
-    repository = context.repository(force.registry(wanted.registry), wanted.repository)
+    active = context.current()
+    repository = context.repository(active.registry(wanted.registry), wanted.repository)
     tag = None if ":" in wanted.reference else wanted.reference
-    signer = force.authority.signer_for(wanted.registry, wanted.repository, tag)
+    signer = active.authority.signer_for(wanted.registry, wanted.repository, tag)
     chain = signer.chain if signer is not None else None
     anchors = () if chain is None else (chain.leaf, *chain.intermediates)
-    rebuild = Rebuild(repository, force.config.build, context.spool)
+    rebuild = Rebuild(repository, active.config.build, context.spool)
     return verify_reference(
         repository,
         wanted.reference,

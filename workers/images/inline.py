@@ -28,7 +28,7 @@ from workers.signing.authority import ImageSigner, Purpose, SigningAuthority
 
 
 @dataclass(frozen=True, slots=True)
-class Wish:
+class ConversionOptions:
     """What to do with each image."""
 
     config: ServiceConfig
@@ -39,8 +39,8 @@ class Wish:
     actor: str = "cli"
 
 
-class Watcher(Protocol):
-    """Is told how far the work is."""
+class ProgressListener(Protocol):
+    """Hears how far the work has come."""
 
     def image(self, digest: Digest, platform: str, layers: int) -> None:
         """An image begins."""
@@ -75,14 +75,14 @@ class InlineConversion:
         target: Repository,
         authority: SigningAuthority,
         spool: Spool,
-        wish: Wish,
-        watcher: Watcher,
+        options: ConversionOptions,
+        watcher: ProgressListener,
     ) -> None:
         self._source = source
         self._target = target
         self._authority = authority
         self._spool = spool
-        self._wish = wish
+        self._options = options
         self._watcher = watcher
         self._copier = Copier(source, target, spool, attached=False)
         self._built: dict[tuple[Digest, DiffID], tuple[LayerFacts, float]] = {}
@@ -94,7 +94,7 @@ class InlineConversion:
         """
         source, target = self._source, self._target
         raw = source.fetch_manifest(reference)
-        copying = source != target and not self._wish.dry_run
+        copying = source != target and not self._options.dry_run
         tag = None if ":" in reference else reference
         for one in walk(raw, source.fetch_manifest):
             platform = str(one.platform or "")
@@ -114,7 +114,7 @@ class InlineConversion:
             target.push_manifest(raw, tag)
 
     def _wanted(self, platform: str) -> bool:
-        globs = self._wish.platforms
+        globs = self._options.platforms
         return not globs or not platform or any(fnmatchcase(platform, one) for one in globs)
 
     def _converted(self, raw: RawManifest, platform: str, tag: str | None) -> Outcome:
@@ -135,24 +135,24 @@ class InlineConversion:
         outcome.platform = str(plan.platform)
         if not self._wanted(outcome.platform):
             raise NotConvertible("platform", f"{outcome.platform} was not asked for")
-        build = self._wish.config.build
+        build = self._options.config.build
         signer = self._signer(plan, tag)
         signed = signer.key is not None
-        check_combination(self._wish.profiles, padding=build.padding, signed=signed)
+        check_combination(self._options.profiles, padding=build.padding, signed=signed)
         self._watcher.image(raw.digest, outcome.platform, len(plan.layers))
         facts = {
             one.descriptor.digest: self._layer(plan, number, outcome)
             for number, one in enumerate(plan.layers)
         }
         check_lossless(plan, facts, build.allow_lossy)
-        if self._wish.dry_run:
+        if self._options.dry_run:
             return
         layers = [signer.sign(facts[one.descriptor.digest], one) for one in plan.layers]
         outcome.bundles = publish(
             self._target,
-            compose_all(self._wish.profiles, plan.subject, layers),
-            placement=Placement.from_defaults(self._wish.config.defaults),
-            force=self._wish.force,
+            compose_all(self._options.profiles, plan.subject, layers),
+            placement=Placement.from_defaults(self._options.config.defaults),
+            force=self._options.force,
         )
         new = any(one.action in ("attached", "replaced") for one in outcome.bundles)
         outcome.state = "attached" if new else "present"
@@ -190,13 +190,13 @@ class InlineConversion:
             self._source,
             planned.descriptor,
             planned.diff_id,
-            layer_options(self._wish.config.build, planned.descriptor),
+            layer_options(self._options.config.build, planned.descriptor),
             self._spool,
             progress=lambda _, done, size: self._watcher.layer(
                 planned.descriptor.digest, done, size
             ),
         ) as built:
-            if not self._wish.dry_run:
+            if not self._options.dry_run:
                 push_built(self._target, built)
         facts = self._authority.seals.sealed(built.facts)
         return facts, time.perf_counter() - started
@@ -208,7 +208,7 @@ class InlineConversion:
             tag=tag,
             image=plan.subject.digest,
             job="inline",
-            actor=self._wish.actor,
+            actor=self._options.actor,
             reason="convert",
         )
-        return ImageSigner(self._authority, purpose, wants_single_device(self._wish.profiles))
+        return ImageSigner(self._authority, purpose, wants_single_device(self._options.profiles))

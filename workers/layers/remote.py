@@ -50,7 +50,7 @@ def build_remote_layer(
     """
     with repository.fetch_blob(layer) as chunks:
         built = build_layer(
-            _told(chunks, layer.size, progress),
+            _reporting(chunks, layer.size, progress),
             compression=LAYER_COMPRESSION[layer.media_type],
             options=options,
             spool=spool,
@@ -83,7 +83,7 @@ def push_built(repository: Pusher, built: BuiltLayer) -> float:
     return time.perf_counter() - started
 
 
-def _told(chunks: Iterable[bytes], size: int, progress: Progress) -> Iterator[bytes]:
+def _reporting(chunks: Iterable[bytes], size: int, progress: Progress) -> Iterator[bytes]:
     done = 0
     for chunk in chunks:
         done += len(chunk)

@@ -129,10 +129,10 @@ class Follower:
         except VerilayerError as error:
             _log.warning("image-failed", reference=name, error=str(error))
             return "failed"
-        return _told(name, report)
+        return _logged(name, report)
 
 
-def _told(name: str, report: FetchReport) -> Ending:
+def _logged(name: str, report: FetchReport) -> Ending:
     for layer in report.layers:
         metrics.LAYERS.labels(layer.action).inc()
         metrics.BYTES.inc(layer.fetched)

@@ -47,17 +47,17 @@ def _due(context: WorkerContext, registry: RegistryConfig) -> bool:
 
 
 def _slice(context: WorkerContext, registry: RegistryConfig, seconds: float) -> Progress | None:
-    force = context.current()
+    active = context.current()
     client = context.registry(registry)
     drift = open_drift_check(
-        force.config,
+        active.config,
         context.spool,
         Verifications(context.engine.redis),
         # A check that outlasts the task would be begun again for ever.
         patience=min(PATIENCE, context.task_seconds / 2),
     )
     sweep = open_sweep(
-        force.config, client, context.engine, force.authority.signer_for, drift=drift
+        active.config, client, context.engine, active.authority.signer_for, drift=drift
     )
     store = ProgressStore(context.engine.redis)
     try:
