@@ -11,6 +11,7 @@
     │   ├── NotFound            the repository, manifest or blob does not exist
     │   ├── RateLimited         retryable; ``retry_after`` seconds when the registry named it
     │   ├── Unavailable         retryable; timeouts, resets, 5xx
+    │   ├── LayerAbsent         retryable; an image names a layer that its repository does not hold
     │   ├── ContentMismatch     what was sent is not what its digest or size claims
     │   ├── TagImmutable        an immutable-tag rule refused the referrers fallback tag
     │   ├── ManifestTooLarge    over the 4 MiB that registries accept
@@ -120,6 +121,13 @@ class Unavailable(RegistryError):
     """The registry cannot be reached, timed out, or answered 5xx."""
 
     code = "registry-unavailable"
+    retryable = True
+
+
+class LayerAbsent(RegistryError):
+    """An image's repository does not hold one of its layers, or not yet."""
+
+    code = "registry-layer-absent"
     retryable = True
 
 

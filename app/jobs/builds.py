@@ -8,6 +8,7 @@ from typing import Literal
 
 from redis import Redis
 
+from app.errors import RegistryError
 from app.facts import LayerFacts
 from app.jobs.records import Failure, LayerBuild, level
 from app.jobs.schedule import Lease
@@ -17,6 +18,20 @@ from app.jobs.store import Placing, RecordStore
 from app.jobs.timing import EngineTiming
 
 Wanted = Literal["built", "pending", "failed"]
+
+
+#: Repositories that a failed build remembers, newest last.
+_UNREAD = 32
+
+
+def _may_be_read_in(repository: str, build: LayerBuild) -> bool:
+    """Whether a failure was of the repository asked then, and this is another one."""
+    failure = build.failure
+    return (
+        failure is not None
+        and failure.code.startswith(RegistryError.code)
+        and repository not in build.unread_in
+    )
 
 
 class LayerBuilds:
@@ -44,7 +59,7 @@ class LayerBuilds:
         A build that failed for good is reported as ``failed`` unless it ended before
         ``wanted.submitted``: then someone asked again and it is tried again. ``restart`` builds
         again what was built (its blobs are gone, or a person insists). So is what an older release
-        built without recording what it read.
+        built without recording what it read, and what could not be read out of another repository.
         """
         while True:
             current = self.store.get(wanted.id)
@@ -65,7 +80,11 @@ class LayerBuilds:
                 return build, "built"
             # One that was cancelled because nobody waited for it has not failed.
             failed = build.failure is not None and build.failure.code != "cancelled"
-            if failed and (build.ended or 0.0) >= wanted.submitted:
+            if (
+                failed
+                and (build.ended or 0.0) >= wanted.submitted
+                and not _may_be_read_in(wanted.repository, build)
+            ):
                 return build, "failed"
             again = build.stepped(
                 Step.SUBMIT,
@@ -109,7 +128,13 @@ class LayerBuilds:
 
         def change(build: LayerBuild) -> tuple[LayerBuild, Placing]:
             record = build.stepped(
-                Step.SUCCEED, now, facts=facts, timings=timings, ended=now, failure=None
+                Step.SUCCEED,
+                now,
+                facts=facts,
+                timings=timings,
+                ended=now,
+                failure=None,
+                unread_in=(),
             )
             return record, Placing("none", strikes=-1)
 
@@ -135,7 +160,14 @@ class LayerBuilds:
                 return record, Placing("delay", due)
             step = Step.BURY if failure.retryable else Step.FAIL
             record = build.stepped(
-                step, now, failure.code, failure=failure, facts=None, ended=now, due=None
+                step,
+                now,
+                failure.code,
+                failure=failure,
+                facts=None,
+                ended=now,
+                due=None,
+                unread_in=tuple(dict.fromkeys((*build.unread_in, build.repository)))[-_UNREAD:],
             )
             return record, Placing("none", strikes=-1)
 

@@ -23,6 +23,7 @@ from app.catalog.vocabulary import PRIORITIES, SOURCES, LayerOutcome, Priority, 
 from app.facts import LayerFacts
 from app.jobs.messages import Lane
 from app.jobs.state import FINISHED, JobState, Step, next_state
+from app.oci.descriptor import Descriptor
 from app.oci.digest import DiffID, Digest
 
 #: Entries of history that a record keeps; older ones are dropped, the first is kept.
@@ -186,6 +187,8 @@ class LayerBuild(WorkRecord):
     builder_version: str
     padding: int
     lane: Lane = Lane.LAYER
+    #: Repositories out of which it could not be read; another asker's may still have it.
+    unread_in: tuple[str, ...] = ()
     #: None, too, where an older release recorded less than is known of a layer today.
     facts: LayerFacts | None = None
 
@@ -226,13 +229,15 @@ class LayerBuild(WorkRecord):
 
 
 def build_id(
-    registry: str, layer: Digest, diff_id: DiffID, builder_version: str, padding: int
+    registry: str, layer: Descriptor, diff_id: DiffID, builder_version: str, padding: int
 ) -> str:
     """Name a build key: what a root hash depends on, within a registry.
 
-    The claimed diffID is part of it, so that an image that lies about a layer fails alone.
+    All that is claimed of the layer (media type, size, diffID) is part of it, so that an image that
+    lies about a layer fails alone.
     """
-    text = " ".join((registry, layer, diff_id, builder_version, "tar=i,aufs,T0", str(padding)))
+    claims = (layer.digest, layer.media_type, str(layer.size), diff_id)
+    text = " ".join((registry, *claims, builder_version, "tar=i,aufs,T0", str(padding)))
     return "b" + hashlib.sha256(text.encode()).hexdigest()[:24]
 
 

@@ -20,6 +20,7 @@ from app.jobs.records import (
 from app.jobs.schedule import Lease
 from app.jobs.state import JobState
 from app.jobs.timing import EngineTiming
+from app.oci.descriptor import Descriptor
 from app.oci.digest import DiffID, Digest
 from tests.support.redis_server import RedisServer
 from workers.engine.reaper import Reaper
@@ -115,8 +116,10 @@ class Rig:
     def build(self, number: int = 0) -> LayerBuild:
         layer = Digest.of(f"layer {number}".encode())
         now = self.clock()
+        media_type = "application/vnd.oci.image.layer.v1.tar"
+        descriptor = Descriptor(media_type=media_type, digest=layer, size=10)
         return LayerBuild(
-            id=build_id("main", layer, DiffID(layer), "1.9.3", 512),
+            id=build_id("main", descriptor, DiffID(layer), "1.9.3", 512),
             registry="main",
             repository="team/app",
             created=now,
@@ -125,7 +128,7 @@ class Rig:
             layer=layer,
             diff_id=DiffID(layer),
             size=10,
-            media_type="application/vnd.oci.image.layer.v1.tar",
+            media_type=media_type,
             builder_version="1.9.3",
             padding=512,
         )

@@ -73,13 +73,16 @@ def push_image(
     architecture: str = "amd64",
     salt: str = "",
     diff_ids: Sequence[DiffID] | None = None,
+    claims: Mapping[str, object] | None = None,
 ) -> PushedImage:
     """Push an image of gzip layers; ``salt`` makes another image of the same layers.
 
-    ``diff_ids`` are what its config claims, where that is not the truth.
+    ``diff_ids`` are what its config claims, ``claims`` what its manifest says of each layer, where
+    that is not the truth.
     """
     compressed = [_gzip(tar) for tar in tars]
-    layers = [push_blob(registry, repository, GZIP_LAYER, data) for data in compressed]
+    pushed = [push_blob(registry, repository, GZIP_LAYER, data) for data in compressed]
+    layers = [layer.model_copy(update=claims or {}) for layer in pushed]
     claimed = tuple(diff_ids or (DiffID(Digest.of(tar)) for tar in tars))
     config = encode(
         {

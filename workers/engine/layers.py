@@ -5,7 +5,7 @@ from __future__ import annotations
 import structlog
 
 from app.catalog.vocabulary import LayerOutcome
-from app.errors import RecordUnproven, Unavailable, VerilayerError
+from app.errors import LayerAbsent, RecordUnproven, Unavailable, VerilayerError
 from app.facts import LayerFacts
 from app.jobs.messages import Lane
 from app.jobs.records import Failure, Job, JobLayer, LayerBuild, build_id
@@ -90,6 +90,13 @@ class Layers:
         self._facts[wanted.layer] = build.facts
         if fresh and before is not None and build.repository == self._job.repository:
             return "built"
+        if not self._repository.blob_exists(wanted.layer):
+            # Its digest alone would bring everything that is known of another repository's layer.
+            raise LayerAbsent(
+                f"layer {wanted.layer} is not in {self._repository.registry.host}/"
+                f"{self._job.repository}",
+                advice="push the image again; a manifest alone does not bring its layers",
+            )
         pushed_to = Repository(self._repository.registry, build.repository)
         how = ensure_blobs(
             pushed_to, self._repository, stored_blobs(build.facts), self._context.spool
@@ -147,7 +154,7 @@ class Layers:
         return LayerBuild(
             id=build_id(
                 job.registry,
-                layer.digest,
+                layer,
                 planned.diff_id,
                 options.builder_version,
                 options.padding,

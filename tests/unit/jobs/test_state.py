@@ -8,6 +8,7 @@ import pytest
 
 from app.jobs.records import HISTORY, Failure, Job, JobKey, build_id, level
 from app.jobs.state import FINISHED, TRANSITIONS, IllegalTransition, JobState, Step, next_state
+from app.oci.descriptor import Descriptor
 from app.oci.digest import DiffID, Digest
 
 DIGEST = Digest.of(b"image")
@@ -81,15 +82,26 @@ def test_a_job_key_ignores_the_order_of_profiles() -> None:
 
 def test_a_build_key_depends_on_everything_a_root_hash_does() -> None:
     other = Digest.of(b"other")
+    layer = Descriptor(media_type="application/x", digest=DIGEST, size=10)
     ids = {
-        build_id("main", DIGEST, DiffID(DIGEST), "1.9.3", 512),
-        build_id("main", other, DiffID(DIGEST), "1.9.3", 512),
-        build_id("main", DIGEST, DiffID(other), "1.9.3", 512),
-        build_id("main", DIGEST, DiffID(DIGEST), "1.8.6", 512),
-        build_id("main", DIGEST, DiffID(DIGEST), "1.9.3", 4096),
-        build_id("else", DIGEST, DiffID(DIGEST), "1.9.3", 512),
+        build_id("main", layer, DiffID(DIGEST), "1.9.3", 512),
+        build_id("main", layer.model_copy(update={"digest": other}), DiffID(DIGEST), "1.9.3", 512),
+        build_id("main", layer, DiffID(other), "1.9.3", 512),
+        build_id("main", layer, DiffID(DIGEST), "1.8.6", 512),
+        build_id("main", layer, DiffID(DIGEST), "1.9.3", 4096),
+        build_id("else", layer, DiffID(DIGEST), "1.9.3", 512),
     }
     assert len(ids) == 6
+
+
+def test_who_claims_something_else_of_a_layer_asks_for_another_build() -> None:
+    layer = Descriptor(media_type="application/x", digest=DIGEST, size=10)
+    claims: list[dict[str, object]] = [{}, {"size": 11}, {"media_type": "application/y"}]
+    ids = {
+        build_id("main", layer.model_copy(update=claim), DiffID(DIGEST), "1.9.3", 512)
+        for claim in claims
+    }
+    assert len(ids) == 3
 
 
 def test_ranks() -> None:
