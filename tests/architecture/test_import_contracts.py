@@ -96,6 +96,7 @@ def test_a_module_or_package_on_no_floor_is_refused(tree: Path, container: str, 
         ("app/oci/digest.py", "import app.main", "Arrows of app point down"),
         ("app/jobs/state.py", "import app.webhooks.routes", "Arrows of app point down"),
         ("app/jobs/state.py", "import app.jobs.engine", "No circles"),
+        ("app/jobs/state.py", "import app.jobs.keys", "Arrows of app.jobs point down"),
         ("workers/sweep/findings.py", "import workers.sweep.opening", "No circles"),
         ("workers/images/placement.py", "import workers.tasks", "Arrows of workers point down"),
         (
