@@ -286,6 +286,17 @@ def test_cancelling(rig: Rig) -> None:
         rig.engine.cancel("junknown")
 
 
+def test_cancelling_what_failed_and_is_due_again(rig: Rig) -> None:
+    lease = rig.running(1)
+    assert rig.engine.ledger.fail(lease, RETRYABLE).due is not None
+    cancelled = rig.engine.cancel(lease.record_id)
+    assert (cancelled.state, cancelled.due) == (JobState.CANCELLED, None)
+    rig.clock.at += 3600.0
+    rig.round()
+    assert rig.engine.schedule.claim(Lane.IMAGE, CAPS) is None
+    assert rig.state(lease) is JobState.CANCELLED
+
+
 def test_cancelling_stops_layers_that_nobody_else_waits_for(rig: Rig) -> None:
     own, shared = rig.build(1), rig.build(2)
     leases = [rig.running(number) for number in (1, 2)]

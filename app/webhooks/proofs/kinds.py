@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import base64
 import binascii
-import hashlib
 import hmac
 import ipaddress
 from collections.abc import Sequence
@@ -154,8 +153,3 @@ class ProxySubject:
 
     def readable(self) -> None:
         """No secret is involved."""
-
-
-def fingerprint(text: str) -> str:
-    """Short name of a value for logs that must not hold the value."""
-    return hashlib.sha256(text.encode()).hexdigest()[:12]

@@ -43,6 +43,12 @@ def test_every_state_is_reached_and_left() -> None:
     assert {state for state, _ in TRANSITIONS} == set(JobState)
 
 
+def test_whatever_has_not_ended_can_be_cancelled() -> None:
+    """A failed job too: it may be due again, and is then no more than another one that waits."""
+    for state in (JobState.QUEUED, JobState.RUNNING, JobState.FAILED):
+        assert next_state(state, Step.CANCEL) is JobState.CANCELLED
+
+
 def test_finished_work_starts_again_only_when_asked() -> None:
     assert len(FINISHED) > 1
     for state in FINISHED - {JobState.FAILED}:

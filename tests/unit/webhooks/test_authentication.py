@@ -110,6 +110,39 @@ def test_signature_of_the_raw_body(dialect: str, header: str, algorithm: str, fo
         assert not proves(webhook, Delivery({header: given}, BODY))
 
 
+def test_a_signature_may_name_its_hash_and_no_other() -> None:
+    digest = hmac.new(FIRST.encode(), BODY, "sha256").hexdigest()
+    webhook = config(dialect="generic-hmac", auth="hmac")
+    for given in (digest, f"sha256={digest}", f"SHA256={digest.upper()}", f"sha256= {digest}"):
+        assert proves(webhook, Delivery({"x-signature": given}, BODY)), given
+    # A prefix of another hash says that something else was signed, whatever follows it.
+    for given in (f"sha1={digest}", f"={digest}", f"sha256=sha256={digest}", f"{digest}="):
+        assert not proves(webhook, Delivery({"x-signature": given}, BODY)), given
+
+
+def test_the_first_header_that_is_there_holds_the_signature() -> None:
+    digest = hmac.new(FIRST.encode(), BODY, "sha256").hexdigest()
+    webhook = config(dialect="gitea", auth="hmac")
+    names = ("x-gitea-signature", "x-forgejo-signature")
+    assert proves(webhook, Delivery(dict(zip(names, ("", digest), strict=True)), BODY))
+    assert not proves(webhook, Delivery(dict(zip(names, ("0", digest), strict=True)), BODY))
+    own = config(dialect="gitea", auth="hmac", header="X-Own")
+    assert proves(own, Delivery({"x-own": digest}, BODY))
+    assert not proves(own, Delivery({"x-gitea-signature": digest}, BODY))
+
+
+def test_schemes_are_read_in_any_case_and_passwords_may_hold_colons() -> None:
+    secret = "s:e:c:r:e:t" * 4
+    webhook = {"dialect": "distribution", "secrets": [{"value": secret}]}
+    basic = base64.b64encode(f"ci:{secret}".encode()).decode()
+    for scheme in ("basic", "BASIC"):
+        given = with_headers(authorization=f"{scheme} {basic}")
+        assert proves({**webhook, "auth": "basic"}, given)
+        assert proves({**webhook, "auth": "basic", "username": "ci"}, given)
+        assert not proves({**webhook, "auth": "basic", "username": "other"}, given)
+    assert proves({**webhook, "auth": "bearer"}, with_headers(authorization=f"bEARER {secret}"))
+
+
 def test_certificate_subject_counts_only_from_the_proxy() -> None:
     webhook = {
         "dialect": "distribution",
