@@ -1,7 +1,7 @@
 .DEFAULT_GOAL := help
 # Two processes on two cores; tests that share something expensive name an xdist_group.
 PYTEST_ARGS ?= -n auto --dist loadgroup --durations=20
-.PHONY: chaos differential bench-dedup help setup dev run demo test check house images manifests docs bench bench-webhooks conformance conformance-registry fuzz
+.PHONY: chaos differential bench-dedup help setup dev run demo test check house images manifests docs bench bench-webhooks conformance conformance-registry fuzz mutants
 
 help: ## Show these commands
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 26
@@ -70,6 +70,10 @@ conformance: dev ## Vectors, random archives and real layers against the real mk
 differential: dev ## Compare indexes with what containerd unpacks, over random archives (DIFFERENTIAL_ARGS)
 	@.ci/get-tarview
 	@.venv/bin/python -m tests.differential.report $(DIFFERENTIAL_ARGS)
+
+mutants: dev ## Mutation testing of the modules that decide trust (MUTANTS='app.webhooks*' for some)
+	@.venv/bin/python -m pip install -q --disable-pip-version-check --require-hashes -r locks/mutants.txt
+	@.venv/bin/python -m tests.mutants $(MUTANTS)
 
 fuzz: dev ## Coverage-guided fuzzing of every parser, SECONDS=60 for each
 	@.venv/bin/python -m tests.fuzz.run --seconds $(or $(SECONDS),60)
