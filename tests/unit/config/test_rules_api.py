@@ -1,10 +1,11 @@
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
+import httpx
 import pytest
 from fastapi import FastAPI
-from fastapi.testclient import TestClient
 
 from app import problems
 from app.admin.rules import rules_router
@@ -18,12 +19,17 @@ CONFIG = ServiceConfig.model_validate(
 )
 
 
-@pytest.fixture
-def client() -> TestClient:
+def ask(question: dict[str, Any]) -> httpx.Response:
     app = FastAPI()
     problems.install(app)
     app.include_router(rules_router(lambda: CONFIG))
-    return TestClient(app)
+
+    async def post() -> httpx.Response:
+        transport = httpx.ASGITransport(app)
+        async with httpx.AsyncClient(transport=transport, base_url="http://service") as client:
+            return await client.post("/v1/rules/test", json=question)
+
+    return asyncio.run(post())
 
 
 @pytest.mark.parametrize(
@@ -33,8 +39,8 @@ def client() -> TestClient:
         {"registry": "main", "repository": "team/app", "tag": "v1"},
     ],
 )
-def test_it_says_which_rule_and_why(client: TestClient, question: dict[str, str]) -> None:
-    answer = client.post("/v1/rules/test", json=question)
+def test_it_says_which_rule_and_why(question: dict[str, str]) -> None:
+    answer = ask(question)
     assert answer.status_code == 200
     body = answer.json()
     assert (body["registry"], body["repository"], body["rule"]) == ("main", "team/app", "releases")
@@ -52,7 +58,7 @@ def test_it_says_which_rule_and_why(client: TestClient, question: dict[str, str]
         ({"registry": "main", "repository": "x", "extra": 1}, 422),
     ],
 )
-def test_wrong_questions(client: TestClient, question: dict[str, Any], status: int) -> None:
-    answer = client.post("/v1/rules/test", json=question)
+def test_wrong_questions(question: dict[str, Any], status: int) -> None:
+    answer = ask(question)
     assert answer.status_code == status
     assert answer.headers["content-type"] == "application/problem+json"
