@@ -1,1 +1,1 @@
-"""Pure formats: bytes in, bytes out. No I/O, network or clock; imports nothing of ours."""
+"""Pure formats: bytes in, bytes out. No I/O, network or clock; of ours only the catalog."""

@@ -1,1 +1,1 @@
-"""EROFS: on-disk structures, tree, layout, writer, reader, dump."""
+"""EROFS: on-disk structures, checksums, and a reader of images with its dump."""
