@@ -143,6 +143,23 @@ def test_schemes_are_read_in_any_case_and_passwords_may_hold_colons() -> None:
     assert proves({**webhook, "auth": "bearer"}, with_headers(authorization=f"bEARER {secret}"))
 
 
+def test_what_is_no_text_is_refused_and_no_error() -> None:
+    odd = with_headers(authorization="\udcff", x_signature="\udcff")
+    assert not proves(config(), odd)
+    assert not proves(config(dialect="generic-hmac", auth="hmac"), odd)
+
+
+def test_credentials_are_what_follows_the_scheme_and_nothing_less() -> None:
+    words = [{"value": "two words of a secret that is long enough"}]
+    bearer = {"dialect": "distribution", "auth": "bearer", "secrets": words}
+    assert proves(bearer, with_headers(authorization=f"Bearer {words[0]['value']}"))
+    basic = base64.b64encode(f"ci:{FIRST}".encode()).decode()
+    # Several spaces may follow the scheme (RFC 9110, section 11.4).
+    assert proves(config(auth="basic"), with_headers(authorization=f"Basic  {basic}"))
+    spoiled = f"Basic {basic[:8]}!{basic[8:]}"
+    assert not proves(config(auth="basic"), with_headers(authorization=spoiled))
+
+
 def test_certificate_subject_counts_only_from_the_proxy() -> None:
     webhook = {
         "dialect": "distribution",
