@@ -14,7 +14,7 @@ from tests.support.kernelmount import mounted, walk
 from tests.support.reference import tool
 from tests.support.tartruth import Meaning, meaning
 from tests.support.vectors import build, tar_bytes
-from workers.formats.tarindex.builder import single_device_form
+from workers.formats.tarindex.singledevice import single_device_form
 
 pytestmark = pytest.mark.real
 

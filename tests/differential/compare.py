@@ -12,7 +12,7 @@ from tests.differential.tree import Node, Refused, flat
 from tests.differential.unpack import unpack
 from tests.support.vectors import build
 from workers.formats.errors import FormatError
-from workers.formats.tarindex.builder import TarWarning
+from workers.formats.tarindex.warning import TarWarning
 
 
 @dataclass(frozen=True, slots=True)

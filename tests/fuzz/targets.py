@@ -11,7 +11,8 @@ from app.catalog.builders import BUILDERS
 from workers.formats.erofs.dump import dump
 from workers.formats.erofs.reader import ImageReader
 from workers.formats.errors import FormatError
-from workers.formats.tarindex.builder import TarIndexBuilder, TarIndexOptions, TarLimits
+from workers.formats.tarindex.builder import TarIndexBuilder, TarIndexOptions
+from workers.formats.tarindex.limits import TarLimits
 from workers.formats.tarindex.pax import PaxParser, PaxState
 from workers.formats.tarindex.singledevice import single_device_form
 from workers.formats.tarindex.warning import Warnings

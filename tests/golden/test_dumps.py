@@ -11,7 +11,7 @@ import pytest
 
 from tests.support.vectors import build, tar_bytes
 from workers.formats.erofs.dump import dump
-from workers.formats.tarindex.builder import single_device_form
+from workers.formats.tarindex.singledevice import single_device_form
 
 _FOLDER = Path(__file__).with_name("dumps")
 _NAMES = ("devices", "hardlinks", "opaque_and_whiteout", "symlinks", "xattrs_many", "dots_order")

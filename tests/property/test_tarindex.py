@@ -11,7 +11,7 @@ from tests.support.vectors import build
 from workers.formats.erofs.dump import dump
 from workers.formats.erofs.reader import ImageReader
 from workers.formats.errors import FormatError
-from workers.formats.tarindex.builder import single_device_form
+from workers.formats.tarindex.singledevice import single_device_form
 
 _SETTINGS = settings(
     max_examples=150, deadline=None, suppress_health_check=list(HealthCheck), print_blob=True

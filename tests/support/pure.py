@@ -12,7 +12,7 @@ from importlib.abc import MetaPathFinder
 from importlib.machinery import FileFinder, ModuleSpec, SourceFileLoader
 from types import ModuleType
 
-_PACKAGES = ("workers.formats.tarindex.", "workers.formats.erofs.")
+_PACKAGES = ("workers.formats.tarindex.", "workers.formats.erofs.", "workers.formats.words")
 
 
 class _SourcesOnly(MetaPathFinder):

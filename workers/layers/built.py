@@ -20,7 +20,7 @@ from app.oci.digest import DiffID, Digest
 from workers.formats.verity.extents import Extent, ExtentReader, chunks, total
 
 if TYPE_CHECKING:
-    from workers.formats.tarindex.builder import TarWarning
+    from workers.formats.tarindex.warning import TarWarning
 
 _CHUNK = 1 << 20
 

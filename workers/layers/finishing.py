@@ -8,7 +8,9 @@ from collections.abc import Callable
 from app.catalog.vocabulary import Layout
 from app.facts import LayerFacts, WarnedKind
 from app.oci.digest import Digest
-from workers.formats.tarindex.builder import TarWarning, single_device_form, with_uuid
+from workers.formats.tarindex.singledevice import single_device_form
+from workers.formats.tarindex.superblock import with_uuid
+from workers.formats.tarindex.warning import TarWarning
 from workers.formats.verity.blocks import block_hashes
 from workers.formats.verity.extents import ByteStore, HeldBytes
 from workers.formats.verity.superblock import VeritySuperblock

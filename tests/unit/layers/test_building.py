@@ -15,11 +15,8 @@ import zstandard
 
 from app.errors import Cancelled, ContentMismatch, SourceInvalid, SpoolExhausted
 from app.oci.digest import DiffID, Digest
-from workers.formats.tarindex.builder import (
-    TarIndexBuilder,
-    TarIndexOptions,
-    single_device_form,
-)
+from workers.formats.tarindex.builder import TarIndexBuilder, TarIndexOptions
+from workers.formats.tarindex.singledevice import single_device_form
 from workers.formats.verity.blocks import block_hashes
 from workers.formats.verity.superblock import VeritySuperblock
 from workers.layers.building import build_layer

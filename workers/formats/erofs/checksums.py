@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Final
 
+from workers.formats.erofs.ondisk import SuperBlock
+
 
 def _table() -> list[int]:
     rows: list[int] = []
@@ -24,6 +26,13 @@ def crc32c(data: bytes) -> int:
     for byte in data:
         crc = crc >> 8 ^ _CRC32C[(crc ^ byte) & 0xFF]
     return crc
+
+
+def superblock_checksum(block: bytes) -> int:
+    """Checksum of a superblock and the rest of its ``block``; the field itself counts as zero."""
+    start = SuperBlock.CHECKSUM.offset
+    end = start + SuperBlock.CHECKSUM.size
+    return crc32c(block[:start] + bytes(end - start) + block[end:])
 
 
 _MASK: Final = 0xFFFF_FFFF

@@ -6,16 +6,35 @@ from collections.abc import Iterator
 
 from workers.formats.erofs.ondisk import (
     BLOCK,
+    EROFS_INODE_CHUNK_BASED,
+    EROFS_INODE_FLAT_INLINE,
+    EROFS_INODE_FLAT_PLAIN,
+    EROFS_ISLOTBITS,
     S_IFBLK,
     S_IFCHR,
     S_IFDIR,
+    S_IFIFO,
     S_IFLNK,
-    SLOT_BITS,
+    S_IFREG,
 )
-from workers.formats.erofs.reader import KIND_LETTERS, ImageInode, ImageReader
+from workers.formats.erofs.reader import ImageInode, ImageReader
 from workers.formats.errors import FormatError, printable
 
-_LAYOUTS = {0: "plain", 2: "inline", 4: "chunks"}
+_LAYOUTS = {
+    EROFS_INODE_FLAT_PLAIN: "plain",
+    EROFS_INODE_FLAT_INLINE: "inline",
+    EROFS_INODE_CHUNK_BASED: "chunks",
+}
+
+#: Type bits -> the letter of ls(1).
+_KIND_LETTERS = {
+    S_IFREG: "-",
+    S_IFDIR: "d",
+    S_IFLNK: "l",
+    S_IFCHR: "c",
+    S_IFBLK: "b",
+    S_IFIFO: "p",
+}
 
 
 def dump(image: bytes) -> Iterator[str]:
@@ -56,21 +75,23 @@ def _tree_lines(reader: ImageReader, root: int) -> Iterator[str]:
 
 
 def _inode_lines(reader: ImageReader, path: bytes, inode: ImageInode) -> Iterator[str]:
-    letter = KIND_LETTERS.get(inode.kind, "?")
+    letter = _KIND_LETTERS.get(inode.kind, "?")
     parts = [
         f"{letter}{inode.mode & 0o7777:04o}",
         f"{inode.uid}:{inode.gid}",
         f"nlink={inode.nlink}",
         f"size={inode.size}",
         f"mtime={inode.mtime}.{inode.nanoseconds:09d}",
-        f"nid={inode.nid}@{inode.nid << SLOT_BITS:#x}",
+        f"nid={inode.nid}@{inode.nid << EROFS_ISLOTBITS:#x}",
         f"ino={inode.ino}",
         "extended" if inode.extended else "compact",
         _LAYOUTS.get(inode.layout, str(inode.layout)),
     ]
     if inode.kind in (S_IFCHR, S_IFBLK):
         parts.append(f"rdev={inode.union:#x}")
-    elif (inode.kind in (S_IFDIR, S_IFLNK) and inode.size >= BLOCK) or inode.layout == 0:
+    elif (
+        inode.kind in (S_IFDIR, S_IFLNK) and inode.size >= BLOCK
+    ) or inode.layout == EROFS_INODE_FLAT_PLAIN:
         parts.append(f"block={inode.union:#x}")
     parts += [f"chunk={c.device}:{c.block}" for c in reader.chunks(inode)]
     line = " ".join(parts) + f" {printable(path) or '/'}"

@@ -1,15 +1,17 @@
-"""The xattr area behind an inode: sizes, order and bytes (struct erofs_xattr_ibody_header)."""
+"""The xattr area behind an inode (``struct erofs_xattr_ibody_header``): sizes, order and bytes."""
 
 from __future__ import annotations
+
+from mypy_extensions import i64
 
 from workers.formats.erofs.checksums import xxh32
 from workers.formats.erofs.ondisk import (
     EROFS_XATTR_FILTER_SEED,
-    XATTR_ENTRY,
-    XATTR_IBODY_HEADER,
-    XATTR_IBODY_HEADER_SIZE,
     XATTR_PREFIXES,
+    XattrEntry,
+    XattrIbodyHeader,
 )
+from workers.formats.words import WordArray
 
 
 def split_name(name: bytes) -> tuple[int, int]:
@@ -20,26 +22,51 @@ def split_name(name: bytes) -> tuple[int, int]:
     return 0, 0
 
 
-def grown_area(size: int, suffix: int, value: int) -> int:
+def aligned(size: i64) -> i64:
+    """``size`` bytes rounded up to where the next entry begins (``EROFS_XATTR_ALIGN``)."""
+    return (size + XattrEntry.SIZE - 1) & -XattrEntry.SIZE
+
+
+def grown_area(size: i64, suffix: i64, value: i64) -> i64:
     """The size of an area of ``size`` bytes (0: none yet) with one more xattr, lengths given."""
-    return ((size or XATTR_IBODY_HEADER_SIZE) + 4 + suffix + value + 3) & ~3
+    if size == 0:
+        size = XattrIbodyHeader.SIZE
+    return aligned(size + XattrEntry.SIZE + suffix + value)
 
 
-def encode(xattrs: list[tuple[bytes, bytes]]) -> tuple[bytes, int]:
-    """(the area's bytes, its name filter). Over-long names and values are cut as mkfs does."""
-    bits = 0
-    parts: list[bytes] = [b""]
+def icount(size: i64) -> i64:
+    """``i_xattr_icount`` of an area of ``size`` bytes (0: none)."""
+    if size == 0:
+        return 0
+    return (size - XattrIbodyHeader.SIZE) // XattrEntry.SIZE + 1
+
+
+def area_size(count: i64) -> i64:
+    """Bytes of an area whose ``i_xattr_icount`` is ``count`` (``erofs_xattr_ibody_size``)."""
+    if count == 0:
+        return 0
+    return XattrIbodyHeader.SIZE + (count - 1) * XattrEntry.SIZE
+
+
+def put_area(image: WordArray, at: i64, xattrs: list[tuple[bytes, bytes]]) -> bool:
+    """Write header and entries at ``at``, a multiple of four; True if the name filter is not 0.
+
+    Lengths of over-long names and values are cut to their fields, as mkfs.erofs does.
+    """
+    hashes = 0
+    entry = at + XattrIbodyHeader.SIZE
     for name, value in xattrs:
         index, prefix = split_name(name)
         suffix = name[prefix:]
-        bits |= 1 << (xxh32(suffix, EROFS_XATTR_FILTER_SEED + index) & 31)
-        parts.append(XATTR_ENTRY.pack(len(suffix) & 0xFF, index, len(value) & 0xFFFF))
-        parts.append(suffix)
-        parts.append(value)
-        parts.append(bytes(-(len(suffix) + len(value)) & 3))
-    name_filter = ~bits & 0xFFFF_FFFF
-    parts[0] = XATTR_IBODY_HEADER.pack(name_filter, 0)
-    return b"".join(parts), name_filter
+        hashes |= 1 << (xxh32(suffix, EROFS_XATTR_FILTER_SEED + index) & 31)
+        XattrEntry.E_NAME_LEN.put(image, entry, len(suffix))
+        XattrEntry.E_NAME_INDEX.put(image, entry, index)
+        XattrEntry.E_VALUE_SIZE.put(image, entry, len(value))
+        image.put_bytes(entry + XattrEntry.SIZE, suffix + value)
+        entry += aligned(XattrEntry.SIZE + len(suffix) + len(value))
+    name_filter = ~hashes & 0xFFFF_FFFF
+    XattrIbodyHeader.H_NAME_FILTER.put(image, at, name_filter)
+    return name_filter != 0
 
 
 def sort_key(item: tuple[bytes, bytes]) -> bytes:

@@ -2,29 +2,27 @@
 
 Runs of blocks stand in one list; a leading part of it is *placed* (has addresses). Runs that may
 take more wait in FIFO queues by kind, by whether they are placed, and by bytes used in their last
-block; a bit set a queue family tells which queues are not empty. Every choice below is part of the
-format: another one would be as valid and give another root hash.
+block; a bit set tells which queues are not empty. Every choice below is part of the format: another
+one would be as valid and give another root hash.
+
+What is a ``Run`` here is a ``struct erofs_buffer_block`` there, *placed* is *mapped*, the queues
+are ``watermeter`` and the bit set is ``bktmap``; methods name the function that they follow.
 """
 
 from __future__ import annotations
 
 from typing import Final
 
-from librt.vecs import vec
 from mypy_extensions import i64
+
+from workers.formats.erofs.ondisk import BLOCK, BLOCK_BITS, DEVICE_SLOT_OFFSET, DeviceSlot
+from workers.formats.words import BitSet
 
 META: Final = 0
 DATA: Final = 1
 
-_MASK: Final = 511
+_MASK: Final = BLOCK - 1
 _FAILED: Final = -1
-#: Words of 32 bits for the 512 queues of a family.
-_WORDS: Final = 16
-
-
-def _shifted(value: i64, bits: i64) -> i64:
-    """``value << bits``: with a literal in its place, mypyc would shift 32 bits only."""
-    return value << bits
 
 
 class Run:
@@ -50,16 +48,16 @@ class Allocator:
         #: Sentinel of the list of runs; always pending.
         self._head: Run = Run(-1)
         self._last: Run = self._head
-        #: Queue number -> sentinel. Number: (kind * 2 + placed) * 512 + bytes used.
-        self._queues: list[Run | None] = [None] * 2048
-        #: The queues that are not empty: a bit each, ``_WORDS`` words for each family.
-        self._filled: vec[i64] = vec[i64]([0] * (4 * _WORDS))
+        #: Queue number -> sentinel. Number: family * 512 + bytes used; family: kind * 2 + placed.
+        self._queues: list[Run | None] = [None] * (4 * BLOCK)
+        #: Numbers of the queues that are not empty.
+        self._filled = BitSet(4 * BLOCK)
         first = Run(META)
         self._append(self._head.before, first)
         self.attach(first, 0, 1)
-        self.attach(first, 1152, 1)
+        self.attach(first, DEVICE_SLOT_OFFSET, 1)
         self.place(first)
-        self.attach(first, 128, 128)
+        self.attach(first, DeviceSlot.SIZE, DeviceSlot.SIZE)
 
     def release(self) -> None:
         """Undo the circles of references between runs; nothing can be allocated any more."""
@@ -91,12 +89,15 @@ class Allocator:
         before.queue_after = after
         after.queue_before = before
         if before is after:
-            self._flip(number)
+            self._filled.flip(number)
         run.queue = -1
 
     def _requeue(self, run: Run) -> None:
-        family = run.kind << 1 | 1 if run.addr >= 0 else run.kind << 1
-        number = family << 9 | (run.off & _MASK)
+        """Move ``run`` to the end of its queue of now (``erofs_update_bwatermeter``)."""
+        family = run.kind << 1
+        if run.addr >= 0:
+            family |= 1
+        number = family << BLOCK_BITS | (run.off & _MASK)
         if run.queue >= 0:
             self._dequeue(run)
         sentinel = self._queues[number]
@@ -105,51 +106,24 @@ class Allocator:
             self._queues[number] = sentinel
         last = sentinel.queue_before
         if last is sentinel:
-            self._flip(number)
+            self._filled.flip(number)
         last.queue_after = run
         run.queue_before = last
         run.queue_after = sentinel
         sentinel.queue_before = run
         run.queue = number
 
-    def _flip(self, number: i64) -> None:
-        """A queue gets its first run, or loses its last."""
-        word = number >> 5
-        self._filled[word] = self._filled[word] ^ _shifted(1, number & 31)
-
-    def _highest(self, family: i64, number: i64) -> i64:
-        """The highest queue of ``family`` up to ``number`` that is not empty; -1: there is none."""
-        first = family * _WORDS
-        at = first + (number >> 5)
-        word = self._filled[at] & (_shifted(2, number & 31) - 1)
-        while word == 0:
-            if at == first:
-                return -1
-            at -= 1
-            word = self._filled[at]
-        bit: i64 = (at - first) << 5
-        if word > 0xFFFF:
-            word >>= 16
-            bit += 16
-        if word > 0xFF:
-            word >>= 8
-            bit += 8
-        if word > 0xF:
-            word >>= 4
-            bit += 4
-        if word > 3:
-            word >>= 2
-            bit += 2
-        return bit + 1 if word > 1 else bit
-
     def _score(self, run: Run, size: i64, align: i64, tail: i64) -> i64:
-        """How full the last block gets if ``size`` bytes were attached; -1 if they cannot be."""
+        """How full the last block gets if ``size`` bytes were attached; -1 if they cannot be.
+
+        ``__erofs_battach`` with ``dryrun``.
+        """
         start = (run.off + align - 1) & -align
         used = (start + size + _MASK) & _MASK
         if used + tail > _MASK:
             return _FAILED
         end = start + size + tail
-        reserved = run.blocks << 9
+        reserved = run.blocks << BLOCK_BITS
         if end > reserved:
             if run.after.addr >= 0:
                 return _FAILED
@@ -158,7 +132,10 @@ class Allocator:
         return used + 1
 
     def attach(self, run: Run, size: i64, align: i64) -> i64:
-        """Put ``size`` bytes at the end of ``run``: their offset in it, or -1 if they cannot be."""
+        """Put ``size`` bytes at the end of ``run``: their offset in it, or -1 if they cannot be.
+
+        ``erofs_battach``, or ``erofs_bh_balloon`` with ``align`` 1.
+        """
         if self._score(run, size, align, 0) < 0:
             return _FAILED
         return self._put(run, size, align)
@@ -168,9 +145,9 @@ class Allocator:
         start = (run.off + align - 1) & -align
         end = start + size
         placed = run.addr >= 0
-        grows = placed and end >= run.blocks << 9 and self.tail == run.addr + run.blocks
+        grows = placed and end >= run.blocks << BLOCK_BITS and self.tail == run.addr + run.blocks
         run.off = end
-        needed = (end + _MASK) >> 9
+        needed = (end + _MASK) >> BLOCK_BITS
         if needed > run.blocks:
             run.blocks = needed
         if grows:
@@ -179,7 +156,7 @@ class Allocator:
         return start
 
     def place(self, run: Run) -> None:
-        """Give addresses to the runs up to ``run``, in list order."""
+        """Give addresses to the runs up to ``run``, in list order (``erofs_mapbh``)."""
         if run.addr < 0:
             current = self._last
             while current is not run:
@@ -204,7 +181,10 @@ class Allocator:
             self.tail = end
 
     def drop(self, run: Run) -> None:
-        """Forget a run that nothing will be attached to any more; its blocks stay taken."""
+        """Forget a run that nothing will be attached to any more; its blocks stay taken.
+
+        ``erofs_bdrop``.
+        """
         if run is self._last:
             self._last = run.before
         self._dequeue(run)
@@ -215,23 +195,26 @@ class Allocator:
         """A run with ``size`` bytes attached and room for ``tail`` more in the same block.
 
         The position is ``run.off - size``. None: no space, because a tail may not cross a block.
+        ``erofs_balloc``.
         """
-        run = self._find(kind, size, tail, align) if align != 512 else None
+        run = self._find(kind, size, tail, align) if align != BLOCK else None
         if run is None:
             run = Run(kind)
             self._append(self._last if kind == DATA else self._head.before, run)
-        if self._score(run, size, align, tail) < 0:
-            return None
+            if self._score(run, size, align, tail) < 0:
+                return None
         self._put(run, size, align)
         return run
 
     def _find(self, kind: i64, size: i64, tail: i64, align: i64) -> Run | None:
+        """The run that gets fullest, among a few candidates (``erofs_bfind_for_attach``)."""
         total = size + tail
-        first = (512 - (total & _MASK)) & -align
+        first = (BLOCK - (total & _MASK)) & -align
         best: Run | None = None
         best_score: i64 = 0
-        if total < 512:
-            found = self._scan(kind * 2 + 1, first, 1, size, tail, align)
+        end: i64 = BLOCK
+        if total < BLOCK:
+            found = self._scan(kind << 1 | 1, first, end, size, tail, align)
             if found is not None:
                 best = found
                 best_score = self._score(found, size, align, tail) + tail
@@ -241,9 +224,8 @@ class Allocator:
                 if score >= 0 and score + tail > best_score:
                     best = last
                     best_score = score + tail
-            found = self._scan(kind * 2, first, first + align, size, tail, align)
-        else:
-            found = self._scan(kind * 2, first, 1, size, tail, align)
+            end = first + align - 1
+        found = self._scan(kind << 1, first, end, size, tail, align)
         if found is not None:
             score = self._score(found, size, align, tail) + tail
             if score > best_score:
@@ -251,32 +233,35 @@ class Allocator:
         return best
 
     def _scan(
-        self, family: i64, first: i64, lowest: i64, size: i64, tail: i64, align: i64
+        self, family: i64, first: i64, end: i64, size: i64, tail: i64, align: i64
     ) -> Run | None:
-        """The first usable run: queues from ``first`` down, then from 511 down to ``lowest``.
+        """The first usable run, by bytes used: from ``first`` down to 0, then from 511 down.
 
-        ``lowest`` 1 with ``first`` below 512 stands for the narrow scan, from ``first`` to 1 only.
+        Counted as mkfs.erofs does, from ``first`` + 512 down to what is above ``end``, modulo 512.
         """
-        narrow = lowest == 1
-        if narrow and first < 512:
-            return self._scan_range(family, first, 1, size, tail, align)
-        found = self._scan_range(family, first & _MASK, 0, size, tail, align)
-        if found is None:
-            if not narrow:
-                lowest = align if first == 512 else lowest
-            found = self._scan_range(family, _MASK, lowest, size, tail, align)
-        return found
+        index = first + BLOCK
+        while index > end:
+            lowest = index & -BLOCK
+            if lowest <= end:
+                lowest = end + 1
+            found = self._scan_queues(family, index & _MASK, lowest & _MASK, size, tail, align)
+            if found is not None:
+                return found
+            index = (index & -BLOCK) - 1
+        return None
 
-    def _scan_range(
+    def _scan_queues(
         self, family: i64, high: i64, low: i64, size: i64, tail: i64, align: i64
     ) -> Run | None:
+        """The first usable run of the queues from ``high`` down to ``low``."""
         placed = family & 1 == 1
-        number = high
-        while number >= low:
-            number = self._highest(family, number)
-            if number < low:
+        number = family << BLOCK_BITS | high
+        lowest = family << BLOCK_BITS | low
+        while True:
+            number = self._filled.highest(lowest, number)
+            if number < 0:
                 return None
-            sentinel = self._queues[family << 9 | number]
+            sentinel = self._queues[number]
             assert sentinel is not None
             run = sentinel.queue_after
             if placed and run.after.addr < 0:  # the last placed run is tried on its own
@@ -284,4 +269,3 @@ class Allocator:
             if run is not sentinel and self._score(run, size, align, tail) >= 0:
                 return run
             number -= 1
-        return None

@@ -1,11 +1,13 @@
 """Applies tar entries to the tree: replacing, whiteouts, links, attributes.
 
-The rules are those of mkfs.erofs (lib/tar.c); see docs/formats.md.
+The rules are those of mkfs.erofs (lib/tar.c, ``tarerofs_parse_tar``); see docs/formats.md.
 """
 
 from __future__ import annotations
 
 from typing import Final
+
+from mypy_extensions import i64
 
 from app.catalog.builders import BuilderVersion
 from workers.formats.erofs.ondisk import (
@@ -19,10 +21,18 @@ from workers.formats.erofs.ondisk import (
     S_IFMT,
     S_IFREG,
 )
-from workers.formats.erofs.xattrs import grown_area, split_name
-from workers.formats.tarindex.entry import TYPE_LINK, Entry
+from workers.formats.erofs.xattrs import grown_area, icount, split_name
+from workers.formats.tarindex.entry import TYPE_FILE, TYPE_LINK, Entry
 from workers.formats.tarindex.limits import TarLimits
-from workers.formats.tarindex.places import Places, refusal, undefined
+from workers.formats.tarindex.places import (
+    PLACE_OPAQUE,
+    PLACE_ROOT,
+    PLACE_WHITEOUT,
+    Place,
+    Places,
+    refusal,
+    undefined,
+)
 from workers.formats.tarindex.tree import Inode, make_dots, unlink, wrap32
 from workers.formats.tarindex.warning import Warnings
 
@@ -32,8 +42,8 @@ TIMES_KEEP: Final = 0
 TIMES_FIXED: Final = 1
 TIMES_CLAMP: Final = 2
 
-#: Type flag -> mode type bits, from '0' on. Of unknown length on purpose: see ondisk._FILE_TYPES.
-_MODES: Final[tuple[int, ...]] = (
+#: Type flag from '0' on -> type bits of the mode. Of unknown length: see ``ondisk._FILE_TYPES``.
+_KINDS: Final[tuple[int, ...]] = (
     *(S_IFREG, S_IFREG, S_IFLNK, S_IFCHR),
     *(S_IFBLK, S_IFDIR, S_IFIFO, S_IFREG),
 )
@@ -70,38 +80,42 @@ class TreeBuilder:
         self._places = Places(root, version, limits, warnings, aufs)
 
     def apply(self, entry: Entry) -> bool:
-        """Put ``entry`` into the tree; True when its body is to be read over."""
+        """Put ``entry`` into the tree; True when its body is to be read over.
+
+        Raises FormatError where mkfs.erofs refuses or a limit is passed.
+        """
         self.entries += 1
         head = entry.head
-        self._places.lookup(head, entry.name, entry)
+        place = self._places.lookup(head, entry.name, entry)
         if head is not None and len(head) + 1 + len(entry.name) > _PATH_MAX:
             self._warnings.add("long-path", entry.path, entry.header)
-        mode = _MODES[entry.type - 48]
-        if self._places.is_root:
-            if mode != S_IFDIR:
+        kind = _KINDS[entry.type - TYPE_FILE]
+        if place.kind == PLACE_ROOT:
+            if kind != S_IFDIR:
                 raise refusal(entry, "root-not-directory", "the root can only be a directory")
-            self._fill(self.root, entry, S_IFDIR)
-            return False
-        inode = self._places.found
-        if self._places.is_opaque:
+            return self._fill(self.root, entry, S_IFDIR | entry.mode, False)
+        inode = place.found
+        if place.kind == PLACE_OPAQUE:
             assert inode is not None
             self._add_xattrs(inode, [(OVL_XATTR_OPAQUE, b"y")], entry)
             return False
         if entry.type == TYPE_LINK:
-            self._link(entry)
+            self._link(place, entry)
             return False
         if inode is None:
-            inode = self._places.make(self._places.directory, entry)
-            self._places.put(inode, entry)
-        elif mode != S_IFDIR or inode.mode & S_IFMT != S_IFDIR:
+            inode = self._places.make(place.directory, entry)
+            self._places.put(place.directory, place.name, inode, entry)
+        elif kind != S_IFDIR or inode.mode & S_IFMT != S_IFDIR:
             parent = inode.parent
             self._remove(inode, entry)
             assert parent is not None
             inode = self._places.make(parent, entry)
-            self._places.put(inode, entry)
-        if self._places.is_whiteout:
-            return self._whiteout(inode, entry)
-        return self._fill(inode, entry, mode)
+            self._places.put(place.directory, place.name, inode, entry)
+        if place.kind == PLACE_WHITEOUT:
+            return self._whiteout(inode, place.name, entry)
+        if kind in (S_IFCHR, S_IFBLK):
+            inode.i_u = entry.device
+        return self._fill(inode, entry, kind | entry.mode, False)
 
     def _remove(self, inode: Inode, entry: Entry) -> None:
         if inode.mode & S_IFMT == S_IFDIR:
@@ -109,62 +123,60 @@ class TreeBuilder:
         if not unlink(inode):
             raise undefined(entry)
 
-    def _whiteout(self, inode: Inode, entry: Entry) -> bool:
+    def _whiteout(self, inode: Inode, name: bytes, entry: Entry) -> bool:
         """Turn ``inode`` into a 0:0 device; its directory gets the origin mark."""
         if inode.mode & S_IFMT == S_IFDIR:
             self._places.forget()
             self._warnings.add("whiteout-directory", entry.path, entry.header)
-        inode.u = 0
+        inode.i_u = 0
         assert inode.parent is not None
         if inode.parent.freed:
             raise undefined(entry)
         inode.parent.whiteouts = True
-        name = self._places.name
         if not name:
             self._warnings.add("whiteout-empty", entry.path, entry.header)
         elif name == b"." or name == b"..":
             self._warnings.add("whiteout-dots", entry.path, entry.header)
         if entry.size:
             self._warnings.add("body-on-whiteout", entry.path, entry.header)
-        return self._fill(inode, entry, (inode.mode & ~S_IFMT) | S_IFCHR)
+        return self._fill(inode, entry, (inode.mode & ~S_IFMT) | S_IFCHR, True)
 
-    def _fill(self, inode: Inode, entry: Entry, mode: int) -> bool:
-        """Set what the header says; ``mode`` has type bits (and, for a whiteout, permissions)."""
-        kind = mode & S_IFMT
-        if not self._places.is_whiteout:
-            mode = kind | entry.mode
-            if kind in (S_IFCHR, S_IFBLK):
-                inode.u = entry.device
+    def _fill(self, inode: Inode, entry: Entry, mode: i64, whiteout: bool) -> bool:
+        """Set what the header says, and ``mode``; True when the body is to be read over."""
         inode.mode = mode
         inode.uid = entry.uid
         inode.gid = entry.gid
         self._set_times(inode, entry)
-        size = entry.size
+        kind = mode & S_IFMT
         skips = False
+        inode.size = entry.size
         if kind == S_IFDIR:
-            if inode.nlink == 0:
-                inode.nlink = 2
-                if self._early:
-                    assert inode.parent is not None
-                    if inode.parent.freed:
-                        raise undefined(entry)
-                    make_dots(inode)
-            if inode.children is None:
-                inode.children = {}
+            self._open_directory(inode, entry)
         else:
             if kind == S_IFLNK:
                 self._set_target(inode, entry)
-                size = len(inode.target)
-            elif size:
+                inode.size = len(inode.target)
+            elif entry.size:
                 inode.block = self._address(entry)
                 skips = True
-                if kind != S_IFREG and not self._places.is_whiteout:
+                if kind != S_IFREG and not whiteout:
                     self._warnings.add("body-on-special", entry.path, entry.header)
             inode.nlink = wrap32(inode.nlink + 1)
-        inode.size = size
         if entry.xattrs is not None:
             self._add_xattrs(inode, entry.xattrs, entry)
         return skips
+
+    def _open_directory(self, inode: Inode, entry: Entry) -> None:
+        """Let ``inode`` have names in it, if it was no directory before."""
+        if inode.nlink == 0:
+            inode.nlink = 2
+            if self._early:
+                assert inode.parent is not None
+                if inode.parent.freed:
+                    raise undefined(entry)
+                make_dots(inode)
+        if inode.children is None:
+            inode.children = {}
 
     def _address(self, entry: Entry) -> int:
         """First block of the body, in 32 bits; sizes that links declare can push it beyond them.
@@ -226,28 +238,25 @@ class TreeBuilder:
             inode.xattr_size = size
             if size > self._limits.max_xattr_bytes + 12 * len(held):
                 raise refusal(entry, "limit-xattr_bytes", "an inode's xattrs are too large")
-            if (size - 12) // 4 + 1 > 0xFFFF:
+            if icount(size) > 0xFFFF:
                 self._warnings.add("xattr-area", entry.path, entry.header)
 
-    def _link(self, entry: Entry) -> None:
-        """A hard link: the name found now points to the target's inode."""
-        directory = self._places.directory
-        name = self._places.name
-        old = self._places.found
+    def _link(self, place: Place, entry: Entry) -> None:
+        """A hard link: the name at ``place`` now stands for the target's inode."""
+        old = place.found
+        gone: Place | None = None
         if not self._version.links_in_order:
             if old is not None:
                 self._remove(old, entry)
-            self._places.hole = directory
-            self._places.hole_name = name
-        self._places.lookup_path(entry.link, entry)
-        self._places.hole = None
-        target = self._places.found
-        if self._places.is_root:
+            gone = place
+        other = self._places.lookup_path(entry.link, entry, gone)
+        target = other.found
+        if other.kind == PLACE_ROOT:
             raise refusal(entry, "link-to-directory", "a hard link to a directory")
-        if self._places.directory is directory and self._places.name == name and target is not None:
-            return
         if target is None:
             raise refusal(entry, "link-target-missing", "a hard link's target does not exist")
+        if other.directory is place.directory and other.name == place.name:
+            return
         if target.mode & S_IFMT == S_IFDIR:
             raise refusal(entry, "link-to-directory", "a hard link to a directory")
         target.nlink = wrap32(target.nlink + 1)
@@ -257,7 +266,5 @@ class TreeBuilder:
             known = target.xattrs or []
             if any(item not in known for item in entry.xattrs):
                 self._warnings.add("xattr-on-link", entry.path, entry.header)
-        self._places.directory = directory
-        self._places.name = name
         self._places.take_room(entry)
-        self._places.put(target, entry)
+        self._places.put(place.directory, place.name, target, entry)

@@ -10,30 +10,15 @@ from dataclasses import dataclass, field
 from typing import Final, Literal
 
 from app.catalog.builders import BUILDERS, DEFAULT_BUILDER, BuilderVersion
-from workers.formats.erofs.ondisk import (
-    BLOCK,
-    EROFS_FEATURE_COMPAT_SB_CHKSUM,
-    EROFS_SUPER_MAGIC_V1,
-    EROFS_SUPER_OFFSET,
-)
+from workers.formats.erofs.ondisk import BLOCK
 from workers.formats.errors import FormatError
 from workers.formats.tarindex.apply import TIMES_CLAMP, TIMES_FIXED, TIMES_KEEP, TreeBuilder
 from workers.formats.tarindex.layout import Layout
 from workers.formats.tarindex.limits import TarLimits
 from workers.formats.tarindex.reader import TarReader
-from workers.formats.tarindex.singledevice import single_device_form
+from workers.formats.tarindex.superblock import SuperblockFacts
 from workers.formats.tarindex.warning import TarWarning, WarningCount, Warnings
-from workers.formats.tarindex.writer import SuperblockFacts, seal, write_index
-
-__all__ = [
-    "TarIndex",
-    "TarIndexBuilder",
-    "TarIndexOptions",
-    "TarLimits",
-    "TarWarning",
-    "single_device_form",
-    "with_uuid",
-]
+from workers.formats.tarindex.writer import write_index
 
 _TIMES: Final = {"keep": TIMES_KEEP, "fixed": TIMES_FIXED, "clamp": TIMES_CLAMP}
 
@@ -115,18 +100,3 @@ class TarIndexBuilder:
         layout.release()
         warnings = self._warnings
         return TarIndex(data, self._tree.entries, warnings.all(), warnings.counts(), blocks)
-
-
-def with_uuid(index: bytes, uuid: bytes) -> bytes:
-    """``index`` under another UUID; the checksum follows where the index carries one.
-
-    Raises FormatError ``erofs-superblock`` for what is no index.
-    """
-    image = bytearray(index)
-    magic = image[EROFS_SUPER_OFFSET : EROFS_SUPER_OFFSET + 4]
-    if len(uuid) != 16 or int.from_bytes(magic, "little") != EROFS_SUPER_MAGIC_V1:
-        raise FormatError("erofs-superblock", "no EROFS superblock", offset=EROFS_SUPER_OFFSET)
-    image[EROFS_SUPER_OFFSET + 0x30 : EROFS_SUPER_OFFSET + 0x40] = uuid
-    if image[EROFS_SUPER_OFFSET + 8] & EROFS_FEATURE_COMPAT_SB_CHKSUM:
-        seal(image)
-    return bytes(image)

@@ -7,9 +7,7 @@ number for each field of each header would cost more than all the rest.
 from __future__ import annotations
 
 from typing import Final
-from zlib import adler32
 
-from librt.strings import read_i64_le
 from mypy_extensions import i64
 
 from workers.formats.tarindex.numbers import (
@@ -19,15 +17,12 @@ from workers.formats.tarindex.numbers import (
     plain_checksum,
     plain_octal8,
     plain_octal12,
-    signed32,
 )
+from workers.formats.words import byte_sum, signed32
 
 CHECKSUM_RIGHT: Final = 0
 CHECKSUM_UNPARSABLE: Final = 1
 CHECKSUM_WRONG: Final = 2
-
-#: Every other byte of a word.
-_EVEN: Final = 0x00FF_00FF_00FF_00FF
 
 
 class HeaderFields:
@@ -57,7 +52,7 @@ class HeaderFields:
         if tail != self._tail:
             self._new_tail(tail)
         # Eight spaces stand in for the field itself; the type follows it.
-        total = _sum148(block, at) + 256 + block[at + 156] + self._tail_sum
+        total = byte_sum(block, at, 148) + 256 + block[at + 156] + self._tail_sum
         if plain_checksum(block, at + 148) == total:
             return CHECKSUM_RIGHT
         stored = octal(block[at + 148 : at + 156])
@@ -70,8 +65,7 @@ class HeaderFields:
     def _new_tail(self, tail: bytes) -> None:
         """What bytes 157 to 499 say, which rarely change between headers."""
         self._tail = tail
-        # The low half of adler32 is one plus the sum of the bytes, exact below 65521.
-        self._tail_sum = (adler32(tail[:172]) & 0xFFFF) + (adler32(tail[172:]) & 0xFFFF) - 2
+        self._tail_sum = byte_sum(tail, 0, len(tail))
         self.link = text(tail[:100])
         self.ustar = tail[100:105] == b"ustar"
         prefix = text(tail[188:])
@@ -127,22 +121,6 @@ def text(field: bytes) -> bytes:
     """``field`` as a C string: a NUL ends it."""
     end = field.find(b"\0")
     return field if end < 0 else field[:end]
-
-
-def _sum148(block: bytes, at: i64) -> i64:
-    """The sum of the 148 bytes from ``at`` on: the fields in front of the checksum.
-
-    Four sums of 16 bits run side by side; 38 bytes cannot fill one.
-    """
-    lanes: i64 = 0
-    end: i64 = at + 144
-    while at < end:
-        word = read_i64_le(block, at)
-        lanes += (word & _EVEN) + (word >> 8 & _EVEN)
-        at += 8
-    word = read_i64_le(block, end - 4) >> 32  # bytes 144 to 147
-    lanes += (word & 0x00FF_00FF) + (word >> 8 & 0x00FF_00FF)
-    return (lanes & 0xFFFF) + (lanes >> 16 & 0xFFFF) + (lanes >> 32 & 0xFFFF) + (lanes >> 48)
 
 
 def _signed_match(block: bytes, stored: int) -> bool:

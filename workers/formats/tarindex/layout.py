@@ -1,52 +1,51 @@
-"""Decides where every inode, directory and long symlink lies: the walk of mkfs.erofs.
+"""Decides where every inode, directory and long symlink lies (lib/inode.c of erofs-utils).
 
 All children of a directory are allocated together, then the directory's own data, then its
-sub-directories, depth first; names in byte order. Nothing is written here: see ``writer``.
+sub-directories, depth first; names in byte order (``erofs_mkfs_dump_tree``). Nothing is written
+here: see ``writer``.
 """
 
 from __future__ import annotations
 
 from typing import Final
 
-from librt.strings import BytesWriter, write_i32_le, write_i64_le
-from mypy_extensions import i32, i64
+from mypy_extensions import i64
 
 from app.catalog.builders import BuilderVersion
 from workers.formats.erofs.ondisk import (
     BLOCK,
     BLOCK_BITS,
-    CHUNK_FORMAT_48BIT,
-    CHUNK_INDEX_SIZE,
-    COMPACT_SIZE,
-    DIRENT_SIZE,
+    EROFS_CHUNK_FORMAT_48BIT,
+    EROFS_CHUNK_FORMAT_BLKBITS_MASK,
+    EROFS_INODE_CHUNK_BASED,
+    EROFS_INODE_FLAT_INLINE,
+    EROFS_INODE_FLAT_PLAIN,
+    EROFS_ISLOTBITS,
     EROFS_NULL_ADDR,
-    EXTENDED_SIZE,
-    LAYOUT_CHUNK_BASED,
-    LAYOUT_FLAT_INLINE,
-    LAYOUT_FLAT_PLAIN,
     NID_UNALLOCATED,
     OVL_XATTR_ORIGIN,
     S_IFDIR,
     S_IFLNK,
     S_IFMT,
-    SLOT_BITS,
-    file_type,
+    ChunkIndex,
+    InodeCompact,
+    InodeExtended,
 )
 from workers.formats.erofs.xattrs import grown_area, sort_key, split_name
 from workers.formats.errors import FormatError
 from workers.formats.tarindex.allocator import DATA, META, Allocator, Run
+from workers.formats.tarindex.directory import directory_data, directory_size
 from workers.formats.tarindex.limits import TarLimits
 from workers.formats.tarindex.tree import NID_UNKNOWN, Inode
 
 _DOTS: Final = (b".", b"..")
-_ZERO_BLOCK: Final = bytes(BLOCK)
 
 
 def chunk_bits(size: i64) -> i64:
     """log2 of the chunk size in blocks for a file of ``size`` > 0 bytes; one chunk up to 1 TiB."""
     bits: i64 = 0
     reach: i64 = BLOCK
-    while reach < size and bits < 31:
+    while reach < size and bits < EROFS_CHUNK_FORMAT_BLKBITS_MASK:
         reach <<= 1
         bits += 1
     return bits
@@ -57,6 +56,18 @@ def chunk_count(size: i64) -> i64:
     if size <= 1 << 40:
         return 1
     return ((size - 1) >> (chunk_bits(size) + BLOCK_BITS)) + 1
+
+
+def _area(inode: Inode) -> i64:
+    """Bytes of inode, xattrs and chunk indexes."""
+    area: i64 = InodeCompact.SIZE
+    if inode.extended:
+        area = InodeExtended.SIZE
+    area += inode.xattr_size
+    if inode.layout == EROFS_INODE_CHUNK_BASED:
+        area = (area + ChunkIndex.SIZE - 1) & -ChunkIndex.SIZE
+        area += ChunkIndex.SIZE * chunk_count(inode.size)
+    return area
 
 
 class Layout:
@@ -80,6 +91,11 @@ class Layout:
         self._walk()
         self._space.place_all()
         self.blocks: i64 = self._space.tail
+
+    def address(self, inode: Inode) -> i64:
+        """Byte offset of ``inode`` in the index, once it is placed."""
+        assert inode.run is not None
+        return inode.run.addr * BLOCK + inode.offset
 
     def release(self) -> None:
         """Forget the tree. Its references run in circles: undone here, memory is free at once."""
@@ -121,9 +137,42 @@ class Layout:
             stack.extend(below)
 
     def _emit(self, inode: Inode) -> None:
-        """Choose the form of ``inode`` and allocate it, its tail and a symlink's blocks."""
+        """Choose the form of ``inode`` and allocate it, its tail and a symlink's blocks.
+
+        ``erofs_prepare_inode_buffer`` and ``erofs_write_tail_end``.
+        """
         kind = inode.mode & S_IFMT
-        inode.extended = (
+        in_tar = inode.block >= 0 and kind != S_IFDIR
+        if in_tar and self._checks_48bit and inode.i_u & EROFS_CHUNK_FORMAT_48BIT:
+            # A device with a body whose number looks like a format that needs 48 bits: mkfs gives
+            # up on the inode, not on the image, and its name points nowhere.
+            inode.ino = -1
+            inode.nid = NID_UNALLOCATED
+            return
+        inode.extended = self._needs_extended(inode)
+        if kind == S_IFDIR:
+            self._size_directory(inode)
+        if inode.xattrs is not None or inode.whiteouts:
+            self._finish_xattrs(inode)
+        held: i64 = 0  # bytes of data that the index itself holds
+        if in_tar:
+            inode.layout = EROFS_INODE_CHUNK_BASED
+        elif kind in (S_IFDIR, S_IFLNK):
+            held = inode.size
+        inode.area = _area(inode)
+        self._charge(inode.area + held)
+        blocks: Run | None = None
+        if kind == S_IFLNK:
+            blocks = self._symlink_blocks(inode)
+        self._allocate(inode, held & (BLOCK - 1), blocks)
+        self.inodes.append(inode)
+        inode.ino = len(self.inodes)
+        if kind == S_IFLNK:
+            self._finish_symlink(inode, blocks)
+
+    def _needs_extended(self, inode: Inode) -> bool:
+        """True where the compact form cannot hold it (``erofs_should_use_inode_extended``)."""
+        return (
             inode.mtime != self._epoch
             or inode.size < 0
             or inode.size > 0xFFFF_FFFF
@@ -132,55 +181,28 @@ class Layout:
             or inode.nlink > 0xFFFF
             or (self._exact and inode.nanoseconds != 0)
         )
-        area: i64 = EXTENDED_SIZE if inode.extended else COMPACT_SIZE
-        if kind == S_IFDIR:
-            self._size_directory(inode)
-        if inode.xattrs is not None or inode.whiteouts:
-            self._finish_xattrs(inode)
-            area += inode.xattr_size
-        tail: i64 = 0
-        data: Run | None = None
-        if inode.block >= 0 and kind != S_IFDIR:
-            inode.layout = LAYOUT_CHUNK_BASED
-            area = ((area + 7) & ~7) + CHUNK_INDEX_SIZE * chunk_count(inode.size)
-            if inode.u & CHUNK_FORMAT_48BIT and self._checks_48bit:
-                # A device with a body whose number looks like a format that needs 48 bits: mkfs
-                # gives up on the inode, not on the image, and its name points nowhere.
-                inode.ino = -1
-                inode.nid = NID_UNALLOCATED
-                return
-        elif kind == S_IFDIR:
-            tail = inode.size & (BLOCK - 1)
-        elif kind == S_IFLNK:
-            tail = inode.size & (BLOCK - 1)
-            data = self._symlink_blocks(inode)
-        inode.area = area
-        self._charge(area + inode.size if kind in (S_IFDIR, S_IFLNK) else area)
-        self._allocate(inode, area, tail, data)
-        self.inodes.append(inode)
-        inode.ino = len(self.inodes)
-        if kind == S_IFLNK:
-            self._finish_symlink(inode, tail, data)
 
     def _charge(self, size: i64) -> None:
         self._room -= size
         if self._room < 0:
             raise FormatError("limit-index_bytes", "the index would be too large")
 
-    def _allocate(self, inode: Inode, area: i64, tail: i64, data: Run | None) -> None:
+    def _allocate(self, inode: Inode, tail: i64, blocks: Run | None) -> None:
+        """Find room for ``inode`` and its ``tail``: behind it, or in one more of ``blocks``."""
+        area = inode.area
         if tail:
-            inode.layout = LAYOUT_FLAT_INLINE
-            run = self._space.alloc(META, area, tail, COMPACT_SIZE)
+            inode.layout = EROFS_INODE_FLAT_INLINE
+            run = self._space.alloc(META, area, tail, InodeCompact.SIZE)
             if run is not None:
                 inode.offset = run.off - area
                 inode.run = run
                 inode.inline = True
                 self._space.attach(run, tail, 1)
                 return
-            inode.layout = LAYOUT_FLAT_PLAIN
-            if data is not None:
-                self._space.attach(data, BLOCK, 1)
-        run = self._space.alloc(META, area, 0, COMPACT_SIZE)
+            inode.layout = EROFS_INODE_FLAT_PLAIN
+            if blocks is not None:
+                self._space.attach(blocks, BLOCK, 1)
+        run = self._space.alloc(META, area, 0, InodeCompact.SIZE)
         assert run is not None
         inode.offset = run.off - area
         inode.run = run
@@ -198,118 +220,80 @@ class Layout:
         inode.xattrs = xattrs
 
     def _symlink_blocks(self, inode: Inode) -> Run | None:
-        whole = inode.size & ~(BLOCK - 1)
+        """Place the whole blocks of a long target."""
+        whole = inode.size & -BLOCK
         if whole == 0:
-            inode.u = EROFS_NULL_ADDR
+            inode.i_u = EROFS_NULL_ADDR
             return None
-        data = self._space.alloc(DATA, whole, 0, BLOCK)
-        assert data is not None
-        self._space.place(data)
-        inode.u = data.addr
-        self.pieces.append((data.addr * BLOCK, inode.target[:whole]))
-        return data
+        blocks = self._space.alloc(DATA, whole, 0, BLOCK)
+        assert blocks is not None
+        self._space.place(blocks)
+        inode.i_u = blocks.addr
+        self.pieces.append((blocks.addr * BLOCK, inode.target[:whole]))
+        return blocks
 
-    def _finish_symlink(self, inode: Inode, tail: i64, data: Run | None) -> None:
-        if tail:
-            text = inode.target[inode.size - tail :]
-            if inode.inline:
-                inode.tail = text
-            else:
-                if data is None:
-                    data = self._space.alloc(DATA, BLOCK, 0, BLOCK)
-                    assert data is not None
-                    self._space.place(data)
-                    inode.u = data.addr
-                self.pieces.append((data.addr * BLOCK + data.off - BLOCK, text))
-        if data is not None:
-            self._space.drop(data)
+    def _finish_symlink(self, inode: Inode, blocks: Run | None) -> None:
+        """Put the rest of the target behind the inode, or into a block of its own."""
+        rest = inode.target[inode.size & -BLOCK :]
+        if rest and inode.inline:
+            inode.tail = rest
+        elif rest:
+            if blocks is None:
+                blocks = self._space.alloc(DATA, BLOCK, 0, BLOCK)
+                assert blocks is not None
+                self._space.place(blocks)
+                inode.i_u = blocks.addr
+            self.pieces.append((blocks.addr * BLOCK + blocks.off - BLOCK, rest))
+        if blocks is not None:
+            self._space.drop(blocks)
 
     def _size_directory(self, directory: Inode) -> None:
-        """Size and link count of ``directory`` (names that are dropped with it left out)."""
+        """Size and link count of ``directory``; the tar's own names for dots are dropped."""
         children = directory.children
         assert children is not None
         if b"." in children or b".." in children:
             directory.children = {n: i for n, i in children.items() if n not in _DOTS}
         names = _sorted_entries(directory)
         self._names[directory] = names
+        directory.size = directory_size(names)
         children = directory.children
         assert children is not None
         links = len(names) - len(children)
-        size: i64 = 0
-        for name in names:
-            step: i64 = len(name) + DIRENT_SIZE
-            if (size & (BLOCK - 1)) + step > BLOCK:
-                size = (size + BLOCK - 1) & -BLOCK
-            size += step
         for inode in children.values():
             if inode.mode & S_IFMT == S_IFDIR:
                 links += 1
-        directory.size = size
         directory.nlink = 1 if links > 0xFFFF and not directory.extended else links
 
     def _write_directory(self, directory: Inode, names: list[bytes], inodes: list[Inode]) -> None:
-        whole = directory.size & ~(BLOCK - 1)
-        tail = directory.size - whole
-        data: Run | None = None
-        directory.u = EROFS_NULL_ADDR
+        """Place the data of ``directory``, then what its names stand for, and keep its bytes."""
+        whole = directory.size & -BLOCK
+        blocks: Run | None = None
+        directory.i_u = EROFS_NULL_ADDR
         if whole:
-            data = self._space.alloc(META, whole, 0, BLOCK)
-            assert data is not None
-            self._space.place(data)
-            directory.u = data.addr
-        content = self._directory_bytes(names, inodes)
-        if whole:
-            assert data is not None
-            self.pieces.append((data.addr * BLOCK, content[:whole]))
-        if tail:
-            if directory.inline:
-                directory.tail = content[whole:]
+            blocks = self._space.alloc(META, whole, 0, BLOCK)
+            assert blocks is not None
+            self._space.place(blocks)
+            directory.i_u = blocks.addr
+        for inode in inodes:
+            if inode.nid == NID_UNKNOWN:
+                self._place(inode)
+        content = directory_data(names, inodes)
+        rest = content[whole:]
+        if blocks is not None:
+            self.pieces.append((blocks.addr * BLOCK, content[:whole]))
+        if rest and directory.inline:
+            directory.tail = rest
+        elif rest:
+            if blocks is None:
+                blocks = self._space.alloc(META, BLOCK, 0, BLOCK)
+                assert blocks is not None
+                self._space.place(blocks)
+                directory.i_u = blocks.addr
             else:
-                if data is None:
-                    data = self._space.alloc(META, BLOCK, 0, BLOCK)
-                    assert data is not None
-                    self._space.place(data)
-                    directory.u = data.addr
-                else:
-                    self._space.attach(data, BLOCK, 1)
-                self.pieces.append((data.addr * BLOCK + data.off - BLOCK, content[whole:]))
-        if data is not None:
-            self._space.drop(data)
-
-    def _directory_bytes(self, names: list[bytes], inodes: list[Inode]) -> bytes:
-        """All dirent blocks; placing what they point to, in order, as their numbers are asked."""
-        writer = BytesWriter()
-        count: i64 = len(names)
-        start: i64 = 0
-        while start < count:
-            # As many entries as a block holds: their records, then their names.
-            used: i64 = 0
-            end = start
-            while end < count:
-                used += len(names[end]) + DIRENT_SIZE
-                if used > BLOCK:
-                    used -= len(names[end]) + DIRENT_SIZE
-                    break
-                end += 1
-            offset = DIRENT_SIZE * (end - start)
-            at = start
-            while at < end:
-                inode = inodes[at]
-                nid = inode.nid
-                if nid == NID_UNKNOWN:
-                    nid = self._nid(inode)
-                write_i64_le(writer, nid)
-                write_i32_le(writer, i32(offset | file_type(inode.mode) << 16))
-                offset += len(names[at])
-                at += 1
-            at = start
-            while at < end:
-                writer.write(names[at])
-                at += 1
-            if end < count:
-                writer.write(_ZERO_BLOCK[used:])
-            start = end
-        return writer.getvalue()
+                self._space.attach(blocks, BLOCK, 1)
+            self.pieces.append((blocks.addr * BLOCK + blocks.off - BLOCK, rest))
+        if blocks is not None:
+            self._space.drop(blocks)
 
     def _dotdot(self, directory: Inode) -> Inode:
         if self._early and directory.dots:
@@ -317,13 +301,13 @@ class Layout:
         assert directory.parent is not None
         return directory.parent
 
-    def _nid(self, inode: Inode) -> i64:
+    def _place(self, inode: Inode) -> None:
+        """Give ``inode`` its number, which is its address (``erofs_lookupnid``)."""
         run = inode.run
         if run is None:  # the ``..`` of an early builder can ask for one that has no place yet
-            return 0
+            return
         self._space.place(run)
-        inode.nid = (run.addr * BLOCK + inode.offset) >> SLOT_BITS
-        return inode.nid
+        inode.nid = self.address(inode) >> EROFS_ISLOTBITS
 
 
 def _sorted_entries(directory: Inode) -> list[bytes]:

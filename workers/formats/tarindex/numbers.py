@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from typing import Final
 
-from librt.strings import read_i64_be
 from mypy_extensions import i64
+
+from workers.formats.words import octal_digits, signed64
 
 #: Returned for a field that does not parse; outside the range of every 64-bit number.
 UNPARSABLE: Final = -(1 << 70)
@@ -17,36 +18,17 @@ _INT64_MAX: Final = (1 << 63) - 1
 _INT64_MIN: Final = -(1 << 63)
 
 
-#: Eight ASCII zeros as one number, and the bits that no octal digit has, once they are taken off.
-_ZEROS: Final = 0x3030_3030_3030_3030
-_NOT_OCTAL: Final = -0x0707_0707_0707_0708
-
-
-def _eight_digits(word: i64) -> i64:
-    """The value of eight octal digits, read big-endian as one number; -1 if some is no digit.
-
-    Digits become numbers of two digits, of four, of eight, all side by side in one word.
-    """
-    word ^= _ZEROS
-    if word & _NOT_OCTAL != 0:
-        return -1
-    word = (word & 0x0007_0007_0007_0007) + ((word & 0x0700_0700_0700_0700) >> 5)
-    word = (word & 0x0000_003F_0000_003F) + ((word & 0x003F_0000_003F_0000) >> 10)
-    return (word & 0xFFF) + ((word & 0x0000_0FFF_0000_0000) >> 20)
-
-
 def plain_octal8(block: bytes, at: i64) -> i64:
     """The field of eight bytes ``at``, if it is seven digits and a NUL or space; else -1."""
-    word = read_i64_be(block, at)
-    if word & 0xDF != 0:
+    if block[at + 7] & 0xDF != 0:
         return -1
-    return _eight_digits((word & -0x100) | 0x30) >> 3
+    return octal_digits(block, at, 7)
 
 
 def plain_octal12(block: bytes, at: i64) -> i64:
     """The field of twelve bytes ``at``, if it is eleven digits and a NUL or space; else -1."""
-    high = _eight_digits(read_i64_be(block, at))
-    low = _eight_digits(read_i64_be(block, at + 3))
+    high = octal_digits(block, at, 8)
+    low = octal_digits(block, at + 3, 8)
     if high < 0 or low < 0 or block[at + 11] & 0xDF != 0:
         return -1
     return high << 9 | (low & 0x1FF)  # five digits stand in both
@@ -54,10 +36,9 @@ def plain_octal12(block: bytes, at: i64) -> i64:
 
 def plain_checksum(block: bytes, at: i64) -> i64:
     """The field of eight bytes ``at``, if it is six digits, a NUL and a space; else -1."""
-    word = read_i64_be(block, at)
-    if word & 0xFFFF != 0x0020:
+    if block[at + 6] != 0 or block[at + 7] != 32:
         return -1
-    return _eight_digits((word & -0x10000) | 0x3030) >> 6
+    return octal_digits(block, at, 6)
 
 
 def octal(field: bytes) -> int:
@@ -82,18 +63,6 @@ def octal(field: bytes) -> int:
     if at < size and text[at] != 32:
         return UNPARSABLE
     return -value if negative else value
-
-
-def signed64(value: int) -> int:
-    """The low 64 bits of ``value`` as a two's complement number."""
-    value &= 0xFFFF_FFFF_FFFF_FFFF
-    return value - (1 << 64) if value > _INT64_MAX else value
-
-
-def signed32(value: int) -> int:
-    """The low 32 bits of ``value`` as a two's complement number."""
-    value &= 0xFFFF_FFFF
-    return value - (1 << 32) if value > 0x7FFF_FFFF else value
 
 
 def number(field: bytes, negative_base256: bool) -> int:

@@ -13,8 +13,9 @@ from mypy_extensions import i64
 from app.catalog.builders import BuilderVersion
 from workers.formats.errors import FormatError
 from workers.formats.tarindex.limits import TarLimits
-from workers.formats.tarindex.numbers import scan_decimal, signed32
+from workers.formats.tarindex.numbers import scan_decimal
 from workers.formats.tarindex.warning import Warnings
+from workers.formats.words import signed32
 
 _SCHILY: Final = b"SCHILY.xattr."
 _LIBARCHIVE: Final = b"LIBARCHIVE.xattr."

@@ -1,12 +1,14 @@
-"""Finds the place that a path names, as mkfs.erofs does (lib/rebuild.c), and makes its parents.
+"""Finds the place that a path names and makes its parents (``erofs_rebuild_get_dentry``).
 
-A place is a directory and a name in it. ``..`` moves without changing what was found, a symbolic
-link is never followed, and with aufs names the last component may be a whiteout or opaque marker.
+``..`` moves without changing what was found, a symbolic link is never followed, and with aufs names
+the last component may be a whiteout or opaque marker.
 """
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Final, final
+
+from mypy_extensions import i64
 
 from app.catalog.builders import BuilderVersion
 from workers.formats.erofs.ondisk import EROFS_NAME_LEN, S_IFDIR, S_IFMT
@@ -18,6 +20,13 @@ from workers.formats.tarindex.warning import Warnings
 
 _WHITEOUT: Final = b".wh."
 _OPAQUE: Final = b".wh..wh..opq"
+
+#: What a path turned out to be: a name, the root itself, a whiteout of the name, or an opaque
+#: marker for the directory that stands there.
+PLACE_NAME: Final = 0
+PLACE_ROOT: Final = 1
+PLACE_WHITEOUT: Final = 2
+PLACE_OPAQUE: Final = 3
 
 
 def refusal(entry: Entry, code: str, message: str) -> FormatError:
@@ -32,8 +41,23 @@ def undefined(entry: Entry) -> FormatError:
     )
 
 
+@final
+class Place:
+    """A name in a directory, and the inode that stands there now."""
+
+    def __init__(self, directory: Inode, name: bytes, found: Inode | None, kind: i64) -> None:
+        self.directory: Inode = directory
+        self.name: bytes = name
+        self.found: Inode | None = found
+        #: One of the PLACE values.
+        self.kind: i64 = kind
+
+
 class Places:
-    """Looks paths up below ``root``; the result of the last lookup stands in its attributes."""
+    """Looks paths up below ``root``, and puts inodes where they lead.
+
+    Methods raise FormatError for ``entry`` where mkfs.erofs refuses or a limit is passed.
+    """
 
     def __init__(
         self,
@@ -43,7 +67,7 @@ class Places:
         warnings: Warnings,
         aufs: bool,
     ) -> None:
-        self.root: Inode = root
+        self._root: Inode = root
         self._version = version
         self._limits = limits
         self._warnings = warnings
@@ -56,17 +80,6 @@ class Places:
         self._known: dict[bytes, Inode] = {}
         self._last_head: bytes | None = None
         self._last_directory: Inode = root
-        #: The place: a directory, a name in it, and what that name holds now.
-        self.directory: Inode = root
-        self.name: bytes = b""
-        self.found: Inode | None = None
-        #: The path is the root itself; a whiteout; an opaque marker for ``found``.
-        self.is_root: bool = False
-        self.is_whiteout: bool = False
-        self.is_opaque: bool = False
-        #: A name whose inode a 1.8 builder took away before it looked for the link's target.
-        self.hole: Inode | None = None
-        self.hole_name: bytes = b""
 
     def forget(self) -> None:
         """A directory goes: paths must be walked again."""
@@ -74,7 +87,7 @@ class Places:
         self._last_head = None
 
     def take_room(self, entry: Entry) -> None:
-        """Count one more inode or name; raises FormatError ``limit-entries``."""
+        """Count one more inode or name."""
         self._room -= 1
         if self._room < 0:
             raise refusal(entry, "limit-entries", "the archive has too many entries")
@@ -84,131 +97,138 @@ class Places:
         self.take_room(entry)
         return Inode(0, parent)
 
-    def put(self, inode: Inode, entry: Entry) -> None:
-        """Give the place to ``inode``."""
-        children = self.directory.children
+    def put(self, directory: Inode, name: bytes, inode: Inode, entry: Entry) -> None:
+        """Let ``name`` in ``directory`` stand for ``inode``."""
+        children = directory.children
         assert children is not None
-        children[self.name] = inode
+        children[name] = inode
         if len(children) > self._max_directory:
             raise refusal(entry, "limit-directory_entries", "a directory has too many names")
 
-    def lookup(self, head: bytes | None, name: bytes, entry: Entry) -> None:
-        """Find the place of a path; missing parents are made. Fills the result fields.
+    def lookup(
+        self, head: bytes | None, name: bytes, entry: Entry, gone: Place | None = None
+    ) -> Place:
+        """The place of a path; missing parents are made.
 
-        ``head`` is what is in front of the path's last slash, None where it has none.
+        ``head`` is what is in front of the path's last slash, None where it has none. ``gone`` is a
+        place that was emptied, which the path must not lead to or through.
         """
-        self.is_root = False
-        self.is_whiteout = False
-        self.is_opaque = False
-        directory: Inode | None
-        if head is None:
-            directory = self.root
-        elif head is self._last_head:
-            directory = self._last_directory
-        else:
-            directory = self._known.get(head)
-            if directory is not None:
-                self._last_head = head
-                self._last_directory = directory
+        directory = self._directory(head)
         if (
             directory is not None
             and name
-            and name[0] != 46
+            and name[0] != 46  # neither ``.`` nor ``..`` nor a whiteout
             and len(name) <= EROFS_NAME_LEN
-            and self.hole is None
+            and gone is None
         ):
             children = directory.children
             assert children is not None
-            self.directory = directory
-            self.name = name
-            self.found = children.get(name)
-            return
-        self._walk(name if head is None else head + b"/" + name, entry)
+            return Place(directory, name, children.get(name), PLACE_NAME)
+        place = self._walk(name if head is None else head + b"/" + name, entry, gone)
         if (
             head
-            and not self.is_root
-            and not self.is_opaque
-            and not self.is_whiteout
-            and name == self.name
+            and place.kind == PLACE_NAME
+            and place.name == name
             and name != b"."
             and name != b".."
         ):
-            self._known[head] = self.directory
+            self._known[head] = place.directory
+        return place
 
-    def lookup_path(self, path: bytes, entry: Entry) -> None:
-        """Find the place of ``path``, a hard link's target."""
+    def lookup_path(self, path: bytes, entry: Entry, gone: Place | None) -> Place:
+        """The place of ``path``, a hard link's target."""
         split = path.rfind(b"/")
         if split < 0:
-            self.lookup(None, path, entry)
-        else:
-            self.lookup(path[:split], path[split + 1 :], entry)
+            return self.lookup(None, path, entry, gone)
+        return self.lookup(path[:split], path[split + 1 :], entry, gone)
 
-    def _walk(self, path: bytes, entry: Entry) -> None:
+    def _directory(self, head: bytes | None) -> Inode | None:
+        """The directory ``head`` if it was walked to before. Entries of one come in a row."""
+        if head is None:
+            return self._root
+        if head is self._last_head:
+            return self._last_directory
+        directory = self._known.get(head)
+        if directory is not None:
+            self._last_head = head
+            self._last_directory = directory
+        return directory
+
+    def _walk(self, path: bytes, entry: Entry, gone: Place | None) -> Place:
         if len(path) > self._max_path:
             raise refusal(entry, "limit-path_bytes", "a path is too long")
         parts = path.split(b"/")
         if len(parts) > self._limits.max_path_depth:
             raise refusal(entry, "limit-path_depth", "a path has too many components")
-        here = self.root  # the directory that the next name is looked up in
-        last = len(parts) - 1
-        self.is_root = True
-        self.found = None
-        for position in range(last + 1):
-            part = parts[position]
-            if part == b"" or part == b".":
-                continue
+        place = Place(self._root, b"", None, PLACE_ROOT)
+        here = self._root  # the directory that the next name is looked up in
+        last = parts.pop()
+        for part in parts:
             if part == b"..":
-                self._warnings.add("dotdot", path, entry.header)
-                assert here.parent is not None
-                here = here.parent
-                if here.freed:
-                    raise undefined(entry)
-                continue
-            if position == last and self._aufs and part.startswith(_WHITEOUT):
-                if part == _OPAQUE:
-                    self.is_opaque = not self.is_root
-                    return
-                if part != _WHITEOUT and not self._version.whiteouts_by_prefix:
-                    self._warnings.add("whiteout-kept", entry.path, entry.header)
-                    here = self._step(here, part, True, entry)
-                    continue
-                part = part[4:]
-                self.is_whiteout = True
-                if self._early and part in (b".", b".."):
-                    raise refusal(
-                        entry, "builder-crash", "this builder version crashes on such a whiteout"
-                    )
-            here = self._step(here, part, position == last, entry)
+                here = self._up(here, path, entry)
+            elif part and part != b".":
+                place = self._step(here, part, False, entry, gone)
+                assert place.found is not None
+                here = place.found
+        if last == b"..":
+            self._up(here, path, entry)
+        elif last and last != b".":
+            if self._aufs and last.startswith(_WHITEOUT):
+                return self._aufs_name(place, here, last, entry, gone)
+            place = self._step(here, last, True, entry, gone)
+        return place
 
-    def _step(self, here: Inode, name: bytes, final: bool, entry: Entry) -> Inode:
-        """Look ``name`` up in ``here``; where the walk goes on."""
+    def _up(self, here: Inode, path: bytes, entry: Entry) -> Inode:
+        self._warnings.add("dotdot", path, entry.header)
+        parent = here.parent
+        assert parent is not None
+        if parent.freed:
+            raise undefined(entry)
+        return parent
+
+    def _aufs_name(
+        self, place: Place, here: Inode, name: bytes, entry: Entry, gone: Place | None
+    ) -> Place:
+        """A last ``name`` with aufs's prefix, met after ``place``."""
+        if name == _OPAQUE:
+            if place.kind != PLACE_ROOT:
+                place.kind = PLACE_OPAQUE
+            return place
+        if name != _WHITEOUT and not self._version.whiteouts_by_prefix:
+            self._warnings.add("whiteout-kept", entry.path, entry.header)
+            return self._step(here, name, True, entry, gone)
+        name = name[len(_WHITEOUT) :]
+        if self._early and name in (b".", b".."):
+            raise refusal(entry, "builder-crash", "this builder version crashes on such a whiteout")
+        place = self._step(here, name, True, entry, gone)
+        place.kind = PLACE_WHITEOUT
+        return place
+
+    def _step(
+        self, here: Inode, name: bytes, final: bool, entry: Entry, gone: Place | None
+    ) -> Place:
+        """The place of ``name`` in ``here``; not ``final``, it is or becomes a directory."""
         children = here.children
         if children is None:
             raise refusal(entry, "builder-crash", "a path leads through what is no directory")
-        if here is self.hole and name == self.hole_name:
+        if gone is not None and here is gone.directory and name == gone.name:
             raise refusal(entry, "link-target-missing", "a hard link's target was replaced")
         inode = children.get(name)
-        self.directory = here
-        self.name = name
-        self.found = inode
-        self.is_root = False
         if inode is not None:
             if inode.mode & S_IFMT != S_IFDIR and not final:
                 raise refusal(entry, "not-a-directory", "a path leads through a non-directory")
-            return inode
-        if len(name) > EROFS_NAME_LEN:
+        elif len(name) > EROFS_NAME_LEN:
             raise refusal(entry, "name-too-long", "a name is longer than 255 bytes")
-        if final:
-            return here
-        made = self._make_parent(here, entry)
-        children[name] = made
-        self.found = made
-        if len(children) > self._max_directory:
-            raise refusal(entry, "limit-directory_entries", "a directory has too many names")
-        return made
+        elif not final:
+            inode = self._make_parent(here, entry)
+            self.put(here, name, inode, entry)
+        return Place(here, name, inode, PLACE_NAME)
 
     def _make_parent(self, parent: Inode, entry: Entry) -> Inode:
-        """A directory that the archive did not declare, after its parent as that is now."""
+        """A directory that the archive did not declare, after its parent as that is now.
+
+        ``erofs_rebuild_mkdir``.
+        """
         made = self.make(parent, entry)
         made.mode = S_IFDIR | 0o755 | (parent.mode & 0o022)
         made.uid = parent.uid

@@ -8,14 +8,17 @@ from __future__ import annotations
 
 from workers.formats.erofs.ondisk import (
     DEVICE_SLOT_OFFSET,
-    EROFS_DEVT_SLOT_SIZE,
     EROFS_FEATURE_COMPAT_SB_CHKSUM,
+    EROFS_INODE_CHUNK_BASED,
     EROFS_SUPER_OFFSET,
-    LAYOUT_CHUNK_BASED,
+    ChunkIndex,
+    DeviceSlot,
+    SuperBlock,
 )
 from workers.formats.erofs.reader import ImageReader
 from workers.formats.errors import FormatError
-from workers.formats.tarindex.writer import seal
+from workers.formats.tarindex.superblock import seal
+from workers.formats.words import WordArray
 
 
 def single_device_form(index: bytes) -> bytes:
@@ -27,10 +30,11 @@ def single_device_form(index: bytes) -> bytes:
     total = superblock.blocks + superblock.device_blocks
     if total > 0xFFFF_FFFF:
         raise FormatError("erofs-superblock", "index and tar exceed 32-bit block addresses")
-    image = bytearray(index)
+    image = WordArray(len(index))
+    image.put_bytes(0, index)
     done: set[int] = set()
     for _, inode in reader.walk():
-        if inode.layout != LAYOUT_CHUNK_BASED or inode.nid in done:
+        if inode.layout != EROFS_INODE_CHUNK_BASED or inode.nid in done:
             continue
         done.add(inode.nid)
         for record in reader.chunks(inode):
@@ -39,15 +43,14 @@ def single_device_form(index: bytes) -> bytes:
                 raise FormatError(
                     "erofs-data", "a chunk lies outside the tar", offset=record.offset
                 )
-            image[record.offset : record.offset + 4] = bytes(4)
-            image[record.offset + 4 : record.offset + 8] = block.to_bytes(4, "little")
-    at = EROFS_SUPER_OFFSET
-    image[at + 0x24 : at + 0x28] = total.to_bytes(4, "little")
-    image[at + 0x50 : at + 0x54] = bytes(4)
-    image[at + 0x56 : at + 0x5A] = bytes(4)
-    image[DEVICE_SLOT_OFFSET : DEVICE_SLOT_OFFSET + EROFS_DEVT_SLOT_SIZE] = bytes(
-        EROFS_DEVT_SLOT_SIZE
-    )
+            ChunkIndex.STARTBLK_HI.put(image, record.offset, 0)
+            ChunkIndex.DEVICE_ID.put(image, record.offset, 0)
+            ChunkIndex.STARTBLK_LO.put(image, record.offset, block)
+    SuperBlock.BLOCKS_LO.put(image, EROFS_SUPER_OFFSET, total)
+    SuperBlock.FEATURE_INCOMPAT.put(image, EROFS_SUPER_OFFSET, 0)
+    SuperBlock.EXTRA_DEVICES.put(image, EROFS_SUPER_OFFSET, 0)
+    SuperBlock.DEVT_SLOTOFF.put(image, EROFS_SUPER_OFFSET, 0)
+    image.put_bytes(DEVICE_SLOT_OFFSET, bytes(DeviceSlot.SIZE))
     if superblock.feature_compat & EROFS_FEATURE_COMPAT_SB_CHKSUM:
         seal(image)
-    return bytes(image)
+    return image.data()

@@ -13,8 +13,8 @@ from mypy_extensions import i64
 from workers.formats.erofs.ondisk import S_IFDIR, S_IFMT
 from workers.formats.tarindex.allocator import Run
 
-#: An inode's number before it was asked for.
-NID_UNKNOWN: Final = -2
+#: An inode's number before it has a place; mkfs.erofs writes this.
+NID_UNKNOWN: Final = 0
 
 
 class Inode:
@@ -29,8 +29,8 @@ class Inode:
         #: As the image's unsigned 64-bit number, negative from 2^63 on.
         self.size: i64 = 0
         self.nlink: i64 = 0
-        #: Device number, or chunk format; block address once laid out.
-        self.u: i64 = 0
+        #: Device number; block address of a directory or symlink once it is laid out.
+        self.i_u: i64 = 0
         #: First block of the data in the tar, -1 without data.
         self.block: i64 = -1
         self.target: bytes = b""

@@ -8,12 +8,9 @@ from tests.support.tarmaker import END, header, padded, pax
 from tests.support.vectors import build, manifest, tar_bytes, vector_uuid
 from workers.formats.erofs.reader import ImageReader
 from workers.formats.errors import FormatError
-from workers.formats.tarindex.builder import (
-    TarIndexBuilder,
-    TarIndexOptions,
-    single_device_form,
-    with_uuid,
-)
+from workers.formats.tarindex.builder import TarIndexBuilder, TarIndexOptions
+from workers.formats.tarindex.singledevice import single_device_form
+from workers.formats.tarindex.superblock import with_uuid
 
 
 def _chunked(tar: bytes, step: int) -> bytes:

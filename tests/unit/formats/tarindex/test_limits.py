@@ -9,7 +9,8 @@ import pytest
 
 from tests.support.tarmaker import END, header, long_name, pax
 from workers.formats.errors import FormatError
-from workers.formats.tarindex.builder import TarIndexBuilder, TarIndexOptions, TarLimits
+from workers.formats.tarindex.builder import TarIndexBuilder, TarIndexOptions
+from workers.formats.tarindex.limits import TarLimits
 
 _CASES: list[tuple[str, dict[str, int], bytes]] = [
     ("tar_bytes", {"max_tar_bytes": 1023}, header(b"a") + END),

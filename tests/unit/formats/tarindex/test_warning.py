@@ -7,7 +7,8 @@ import pytest
 from tests.support.tarmaker import END, header, number, padded, pax, record
 from tests.support.vectors import build
 from workers.formats.errors import printable
-from workers.formats.tarindex.builder import TarIndexBuilder, TarIndexOptions, TarLimits
+from workers.formats.tarindex.builder import TarIndexBuilder, TarIndexOptions
+from workers.formats.tarindex.limits import TarLimits
 from workers.formats.tarindex.warning import KINDS
 
 BODY = b"x" * 512
