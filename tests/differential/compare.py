@@ -77,6 +77,11 @@ def _compare(tar: bytes, view: RuntimeView, version: str) -> Comparison:
     return Comparison("", theirs is None, index.warnings, tuple(found))
 
 
+def undeclared(comparison: Comparison) -> Sequence[Difference]:
+    """The differences that nobody was warned of."""
+    return () if comparison.warnings else comparison.differences
+
+
 def differences(runtime: Node, index: Node) -> Iterator[Difference]:
     """Everything below the root that is not the same in both trees.
 

@@ -235,13 +235,6 @@ def edit_pax(pick: Picker, tar: bytes) -> bytes:
     return _with_field(tar, at, 124, number(len(body), 12))
 
 
-def add_label(pick: Picker, tar: bytes) -> bytes:
-    """A volume header as GNU tar writes it, or one with a size."""
-    at = _any_header(pick, tar) or 0
-    body = pick.of((b"", b"", bytes(512)))
-    return tar[:at] + header(b"label", b"V", size=len(body)) + body + tar[at:]
-
-
 def declare_size(pick: Picker, tar: bytes) -> bytes:
     """A size on a header whose kind has no body, with or without one."""
     found = [at for at in headers(tar) if tar[at + 156] in b"123456"]
@@ -257,5 +250,5 @@ def declare_size(pick: Picker, tar: bytes) -> bytes:
 MUTATIONS: Final[tuple[Mutation, ...]] = (
     *(set_number, set_text, set_text, set_gnu_times, flip_bit, odd_checksum, move_blocks),
     *(move_members, cut_or_extend, add_extensions, add_extensions, add_extensions, edit_pax),
-    *(declare_size, add_label),
+    declare_size,
 )

@@ -17,8 +17,7 @@ from dataclasses import dataclass, field
 
 from app.catalog.builders import DEFAULT_BUILDER, offered
 from tests.differential.archives import archive
-from tests.differential.compare import Comparison, compare
-from tests.differential.declared import undeclared
+from tests.differential.compare import Comparison, compare, undeclared
 from tests.differential.runtime import runtime_version
 
 _CHUNK = 500

@@ -10,7 +10,6 @@ from typing import Any
 
 import pytest
 
-from tests.support.tarmaker import END, header
 from tests.support.tools import missing, require
 from workers.layers.identity import erofs_uuid
 
@@ -175,16 +174,6 @@ def test_what_is_lost_is_said_and_refused_on_request() -> None:
     assert "warning: " in text
     (line,), _ = run("--json", "--refuse-lossy", sparse, code=1)
     assert line["error"] == "lossy"
-    assert line["detail"].startswith("content would be lost: sparse-dropped: ")
-
-
-def test_a_note_is_told_and_refuses_nothing(tmp_path: Path) -> None:
-    """The last layer of an eStargz image of BuildKit has its table behind the end mark."""
-    tar = tmp_path / "stargz.tar"
-    tar.write_bytes(header(b"a") + END + header(b"stargz.index.json") + END)
-    (line,), text = run("--json", "--refuse-lossy", tar)
-    assert line["warnings"][0].startswith("trailing-data")
-    assert text.startswith("note: ")
 
 
 def test_text_for_people_holds_the_root_hash(tree: tuple[Path, dict[str, Path]]) -> None:

@@ -25,10 +25,9 @@ def layer_tar(seed: int, files: int = 4, size: int = 3000) -> bytes:
     source = Random(seed)
     out = io.BytesIO()
     with tarfile.open(fileobj=out, mode="w", format=tarfile.PAX_FORMAT) as tar:
-        for name in ("opt", f"opt/{seed}"):
-            folder = tarfile.TarInfo(name)
-            folder.type, folder.mode = tarfile.DIRTYPE, 0o755
-            tar.addfile(folder)
+        folder = tarfile.TarInfo(f"opt/{seed}")
+        folder.type, folder.mode = tarfile.DIRTYPE, 0o755
+        tar.addfile(folder)
         for number in range(files):
             content = source.randbytes(source.randint(0, size))
             entry = tarfile.TarInfo(f"opt/{seed}/file-{number}")

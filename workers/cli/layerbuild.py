@@ -18,7 +18,6 @@ from app.errors import SourceInvalid, VerilayerError
 from app.oci.digest import Digest
 from workers.cli.layerreport import Report
 from workers.cli.scratch import command_spool
-from workers.formats.tarindex.warning import is_lossy
 from workers.layers.building import build_layer
 from workers.layers.built import BuiltLayer, ExpectedLayer, LayerOptions, LayoutForm
 from workers.layers.decompression import detect
@@ -80,8 +79,11 @@ def _build(path: Path, request: Request, spool: Spool, report: Report) -> dict[s
             spool=spool,
             expected=ExpectedLayer(size=size),
         ) as layer:
-            if request.refuse_lossy:
-                _refuse_lossy(layer)
+            if request.refuse_lossy and layer.warnings:
+                raise SourceInvalid(
+                    "content would be lost: " + "; ".join(map(_text, layer.warnings)),
+                    reason="lossy",
+                )
             form = layer.form(request.layout)
             if request.out:
                 _write(form, path, request.out)
@@ -92,13 +94,6 @@ def _build(path: Path, request: Request, spool: Spool, report: Report) -> dict[s
                 "seconds": round(time.perf_counter() - started, 6),
                 "warnings": [_text(warning) for warning in layer.warnings],
             }
-
-
-def _refuse_lossy(layer: BuiltLayer) -> None:
-    """Judge by all kinds that were met, whatever is kept of their texts."""
-    lost = [each.first for each in layer.facts.warned if is_lossy(each.kind)]
-    if lost:
-        raise SourceInvalid("content would be lost: " + "; ".join(lost), reason="lossy")
 
 
 def _facts(layer: BuiltLayer, form: LayoutForm) -> dict[str, Any]:

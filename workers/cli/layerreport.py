@@ -8,8 +8,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Protocol
 
-from workers.formats.tarindex.warning import is_lossy
-
 
 class Report(Protocol):
     """Where results and progress go, in the order of the files."""
@@ -32,7 +30,8 @@ class _Json:
         return _ignore
 
     def built(self, facts: dict[str, Any]) -> None:
-        _print_warnings(facts)
+        for warning in facts["warnings"]:
+            print(f"warning: {facts['file']}: {warning}", file=sys.stderr)
         print(json.dumps(facts), flush=True)
 
     def refused(self, file: str, error: str, detail: str) -> None:
@@ -44,7 +43,8 @@ class _Text:
         return _ignore
 
     def built(self, facts: dict[str, Any]) -> None:
-        _print_warnings(facts)
+        for warning in facts["warnings"]:
+            print(f"warning: {facts['file']}: {warning}", file=sys.stderr)
         print(
             f"{facts['file']}: {facts['entries']} entries in {facts['seconds']:.2f} s\n"
             f"  root hash     {facts['root_hash']}\n"
@@ -103,12 +103,6 @@ class _Progress(_Text):
         self._bar.stop()
         for task in self._bar.task_ids:
             self._bar.remove_task(task)
-
-
-def _print_warnings(facts: dict[str, Any]) -> None:
-    for text in facts["warnings"]:
-        word = "warning" if is_lossy(text.partition(":")[0]) else "note"
-        print(f"{word}: {facts['file']}: {text}", file=sys.stderr)
 
 
 def _ignore(more: int) -> None:

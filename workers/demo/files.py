@@ -41,10 +41,9 @@ def write_runtime(out: Path) -> None:
         for name in ("bin", "dev", "etc", "proc", "tmp", "usr", "usr/bin"):
             tar.addfile(_entry(name, tarfile.DIRTYPE, 0o1777 if name == "tmp" else 0o755))
         tar.add(busybox, "bin/busybox", filter=_owned_by_root)
-        program = tar.getmember("bin/busybox")
         for applet in sorted(set(applets.stdout.split()) - {"busybox"}):
-            link = _entry(f"bin/{applet}", tarfile.LNKTYPE, program.mode)
-            link.linkname, link.mtime = program.name, program.mtime
+            link = _entry(f"bin/{applet}", tarfile.LNKTYPE, 0o755)
+            link.linkname = "bin/busybox"
             tar.addfile(link)
         for name, major, minor in (("null", 1, 3), ("zero", 1, 5), ("urandom", 1, 9)):
             node = _entry(f"dev/{name}", tarfile.CHRTYPE, 0o666)
@@ -70,7 +69,6 @@ def write_dependencies(out: Path) -> None:
 
 def _write_folder(out: Path, source: Path, target: str) -> None:
     with tarfile.open(out, "w", format=tarfile.PAX_FORMAT) as tar:
-        _add_folders(tar, target)
         for path in _walk(source):
             if path.suffix != ".so" and not path.is_symlink():
                 name = f"{target}/{path.relative_to(source)}"
@@ -80,11 +78,9 @@ def _write_folder(out: Path, source: Path, target: str) -> None:
 def write_change(out: Path, platform: str) -> None:
     """Write what a build's last step leaves: an application, an opaque directory, a whiteout."""
     with tarfile.open(out, "w", format=tarfile.GNU_FORMAT) as tar:
-        deep = "app" + "/deeply/nested" * 12
-        _add_folders(tar, deep)
+        tar.addfile(_entry("app", tarfile.DIRTYPE, 0o755))
         _add_text(tar, "app/main.py", f"print('built for {platform}')\n")
-        _add_text(tar, f"{deep}/name-over-one-hundred-bytes.txt", "long\n")
-        _add_folders(tar, "etc")
+        _add_text(tar, "app/" + "deeply/nested/" * 12 + "name-over-one-hundred-bytes.txt", "long\n")
         _add_text(tar, "etc/.wh.os-release", "")
         tar.addfile(_entry("tmp", tarfile.DIRTYPE, 0o1777))
         _add_text(tar, "tmp/.wh..wh..opq", "")
@@ -117,13 +113,6 @@ def _entry(name: str, kind: bytes, mode: int) -> tarfile.TarInfo:
     entry = tarfile.TarInfo(name)
     entry.type, entry.mode = kind, mode
     return entry
-
-
-def _add_folders(tar: tarfile.TarFile, path: str) -> None:
-    """Declare a folder and those above it, as builders do: an undeclared one would hide others."""
-    parts = path.split("/")
-    for count in range(1, len(parts) + 1):
-        tar.addfile(_entry("/".join(parts[:count]), tarfile.DIRTYPE, 0o755))
 
 
 def _add_text(tar: tarfile.TarFile, name: str, text: str) -> None:

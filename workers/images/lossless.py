@@ -8,7 +8,6 @@ from app.errors import NotConvertible
 from app.facts import LayerFacts
 from app.oci.digest import Digest
 from app.oci.images import ImagePlan
-from workers.formats.tarindex.warning import is_lossy
 
 #: Lines about lost entries that a skip carries at most.
 _TOLD = 50
@@ -17,7 +16,7 @@ _TOLD = 50
 def check_lossless(
     plan: ImagePlan, facts: Mapping[Digest, LayerFacts], allowed: Collection[str]
 ) -> None:
-    """Raise ``NotConvertible`` (lossy) when a lossy kind of warning was met that is not allowed.
+    """Raise ``NotConvertible`` (lossy) when a kind of warning was met that is not allowed.
 
     What a node would run is then not what the publisher pushed, so it is not to be signed.
     ``entries`` of the error are the first that an index does not show as they are.
@@ -26,8 +25,7 @@ def check_lossless(
     lines: list[str] = []
     for layer in plan.layers:
         digest = layer.descriptor.digest
-        warned = facts[digest].warned
-        lost = [each for each in warned if is_lossy(each.kind) and each.kind not in allowed]
+        lost = [each for each in facts[digest].warned if each.kind not in allowed]
         count += sum(each.count for each in lost)
         kinds = {each.kind for each in lost}
         recorded = [text for text in facts[digest].warnings if text.partition(":")[0] in kinds]

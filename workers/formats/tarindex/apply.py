@@ -33,19 +33,10 @@ from workers.formats.tarindex.places import (
     refusal,
     undefined,
 )
-from workers.formats.tarindex.remarks import (
-    clears_nothing,
-    remark_acls,
-    remark_link,
-    remark_undeclared,
-)
-from workers.formats.tarindex.runtimexattrs import xattr_remark
 from workers.formats.tarindex.tree import Inode, make_dots, unlink, wrap32
 from workers.formats.tarindex.warning import Warnings
 
 _PATH_MAX: Final = 4095
-#: Go's nanoseconds since 1970 have 63 bits and end within the next second.
-_MTIME_MAX: Final = 9_223_372_035
 
 TIMES_KEEP: Final = 0
 TIMES_FIXED: Final = 1
@@ -88,15 +79,6 @@ class TreeBuilder:
         self.root: Inode = root
         self._places = Places(root, version, limits, warnings, aufs)
 
-    def clears_nothing(self, path: bytes) -> bool:
-        """True if the runtime, were it to clear ``path`` away, would change nothing."""
-        return clears_nothing(self.root, path)
-
-    def close(self) -> None:
-        """The archive has ended."""
-        if self._places.undeclared > 0:
-            remark_undeclared(self.root, self._warnings)
-
     def apply(self, entry: Entry) -> bool:
         """Put ``entry`` into the tree; True when its body is to be read over.
 
@@ -115,13 +97,11 @@ class TreeBuilder:
         inode = place.found
         if place.kind == PLACE_OPAQUE:
             assert inode is not None
-            self._add_xattrs(inode, [(OVL_XATTR_OPAQUE, b"y")], entry, True)
+            self._add_xattrs(inode, [(OVL_XATTR_OPAQUE, b"y")], entry)
             return False
         if entry.type == TYPE_LINK:
             self._link(place, entry)
             return False
-        if inode is not None and place.kind == PLACE_WHITEOUT:
-            self._warnings.add("whiteout-over-entry", entry.path, entry.header)
         if inode is None:
             inode = self._places.make(place.directory, entry)
             self._places.put(place.directory, place.name, inode, entry)
@@ -140,7 +120,6 @@ class TreeBuilder:
     def _remove(self, inode: Inode, entry: Entry) -> None:
         if inode.mode & S_IFMT == S_IFDIR:
             self._places.forget()
-            self._warnings.add("directory-replaced", entry.path, entry.header)
         if not unlink(inode):
             raise undefined(entry)
 
@@ -160,8 +139,6 @@ class TreeBuilder:
             self._warnings.add("whiteout-dots", entry.path, entry.header)
         if entry.size:
             self._warnings.add("body-on-whiteout", entry.path, entry.header)
-        if entry.xattrs is not None:
-            self._warnings.add("xattr-refused", entry.path, entry.header)
         return self._fill(inode, entry, (inode.mode & ~S_IFMT) | S_IFCHR, True)
 
     def _fill(self, inode: Inode, entry: Entry, mode: i64, whiteout: bool) -> bool:
@@ -169,7 +146,7 @@ class TreeBuilder:
         inode.mode = mode
         inode.uid = entry.uid
         inode.gid = entry.gid
-        self._set_times(inode, entry, whiteout)
+        self._set_times(inode, entry)
         kind = mode & S_IFMT
         skips = False
         inode.size = entry.size
@@ -186,16 +163,11 @@ class TreeBuilder:
                     self._warnings.add("body-on-special", entry.path, entry.header)
             inode.nlink = wrap32(inode.nlink + 1)
         if entry.xattrs is not None:
-            self._add_xattrs(inode, entry.xattrs, entry, whiteout)
+            self._add_xattrs(inode, entry.xattrs, entry)
         return skips
 
     def _open_directory(self, inode: Inode, entry: Entry) -> None:
         """Let ``inode`` have names in it, if it was no directory before."""
-        if inode.undeclared >= 0:
-            inode.undeclared = -1
-            self._places.undeclared -= 1
-        if inode.xattrs is not None:
-            remark_acls(inode, entry, self._warnings)
         if inode.nlink == 0:
             inode.nlink = 2
             if self._early:
@@ -217,7 +189,7 @@ class TreeBuilder:
             raise refusal(entry, "address-too-large", "a body's address exceeds 32 bits of blocks")
         return block & 0xFFFF_FFFF
 
-    def _set_times(self, inode: Inode, entry: Entry, whiteout: bool) -> None:
+    def _set_times(self, inode: Inode, entry: Entry) -> None:
         mtime = entry.mtime
         nanoseconds = entry.nanoseconds
         if self._times != TIMES_KEEP:
@@ -225,9 +197,6 @@ class TreeBuilder:
             if self._times == TIMES_FIXED or unsigned >= self._epoch:
                 mtime = self._epoch
                 nanoseconds = 0
-        elif mtime < 0 or mtime > _MTIME_MAX:
-            if not whiteout:  # which the runtime gives no time at all
-                self._warnings.add("mtime-range", entry.path, entry.header)
         elif nanoseconds and mtime == self._epoch and self._version.compact_loses_nanoseconds:
             self._warnings.add("nanoseconds", entry.path, entry.header)
         inode.mtime = mtime
@@ -241,10 +210,7 @@ class TreeBuilder:
             self._warnings.add("long-target", entry.path, entry.header)
         inode.target = target
 
-    def _add_xattrs(
-        self, inode: Inode, xattrs: list[tuple[bytes, bytes]], entry: Entry, told: bool
-    ) -> None:
-        """Add ``xattrs``. What the runtime would not set as it is, is warned of unless ``told``."""
+    def _add_xattrs(self, inode: Inode, xattrs: list[tuple[bytes, bytes]], entry: Entry) -> None:
         held = inode.xattrs
         if held is None:
             held = []
@@ -257,15 +223,11 @@ class TreeBuilder:
             if index == 0 and not self._version.keeps_unknown_xattrs:
                 self._warnings.add("xattr-dropped", entry.path, entry.header)
                 continue
-            if index != 0 and not told:
-                remark = xattr_remark(name, value, index, prefix, inode.mode)
-                if remark:
-                    self._warnings.add(remark, entry.path, entry.header)
             if len(name) - prefix > 255:
                 self._warnings.add("xattr-name", entry.path, entry.header)
             if len(value) > 0xFFFF:
                 self._warnings.add("xattr-value", entry.path, entry.header)
-            if name in names and (name, value) not in held:
+            if name in names:
                 self._warnings.add("xattr-duplicate", entry.path, entry.header)
             names.add(name)
             held.append((name, value))
@@ -288,21 +250,21 @@ class TreeBuilder:
                 self._remove(old, entry)
             gone = place
         other = self._places.lookup_path(entry.link, entry, gone)
-        if place.kind == PLACE_WHITEOUT or other.kind in (PLACE_WHITEOUT, PLACE_OPAQUE):
-            self._warnings.add("whiteout-form", entry.path, entry.header)
         target = other.found
         if other.kind == PLACE_ROOT:
             raise refusal(entry, "link-to-directory", "a hard link to a directory")
         if target is None:
             raise refusal(entry, "link-target-missing", "a hard link's target does not exist")
         if other.directory is place.directory and other.name == place.name:
-            self._warnings.add("link-to-itself", entry.path, entry.header)
             return
         if target.mode & S_IFMT == S_IFDIR:
             raise refusal(entry, "link-to-directory", "a hard link to a directory")
         target.nlink = wrap32(target.nlink + 1)
         if old is not None and self._version.links_in_order:
             self._remove(old, entry)
-        remark_link(target, entry, self._times == TIMES_KEEP, self._warnings)
+        if entry.xattrs is not None:
+            known = target.xattrs or []
+            if any(item not in known for item in entry.xattrs):
+                self._warnings.add("xattr-on-link", entry.path, entry.header)
         self._places.take_room(entry)
         self._places.put(place.directory, place.name, target, entry)

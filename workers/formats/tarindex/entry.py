@@ -13,9 +13,6 @@ TYPE_DIRECTORY: Final = 53
 TYPE_FIFO: Final = 54
 TYPE_CONTIGUOUS: Final = 55  # '7', a regular file
 
-#: An owner that chown(2) takes for: leave it as it is.
-UNCHANGED: Final = 0xFFFF_FFFF
-
 
 class Entry:
     """A mutable record, reused from entry to entry so that reading allocates little."""

@@ -18,15 +18,6 @@ from workers.formats.tarindex.numbers import (
     plain_octal8,
     plain_octal12,
 )
-from workers.formats.tarindex.runtime import (
-    ODD_CHECKSUM,
-    ODD_NUMBER,
-    ignores_prefix,
-    rest_remarks,
-    runtime_number,
-    runtime_octal,
-    unlike_runtime,
-)
 from workers.formats.words import byte_sum, signed32
 
 CHECKSUM_RIGHT: Final = 0
@@ -44,13 +35,7 @@ class HeaderFields:
         self._negative_base256: bool = negative_base256
         self._tail: bytes = b""
         self._tail_sum: i64 = 0
-        self._rest: bytes = b""
-        self._rest_sum: i64 = 0
-        self._rest_odd: i64 = 0
         self._ids: bytes = b""
-        self._ids_odd: i64 = 0
-        #: How the runtime reads this header otherwise: bits of ``runtime.REMARKS``.
-        self.odd: i64 = 0
         #: Of the header last given to ``check``: the prefix field with a slash at its end, or
         #: empty; the linkname field up to a NUL; whether it is a ustar header.
         self.prefix: bytes = b""
@@ -63,10 +48,9 @@ class HeaderFields:
 
     def check(self, block: bytes, at: i64) -> int:
         """One of the CHECKSUM values; the last twelve bytes do not count, as mkfs.erofs has it."""
-        tail = block[at + 157 : at + 512]
+        tail = block[at + 157 : at + 500]
         if tail != self._tail:
             self._new_tail(tail)
-        self.odd = self._rest_odd
         # Eight spaces stand in for the field itself; the type follows it.
         total = byte_sum(block, at, 148) + 256 + block[at + 156] + self._tail_sum
         if plain_checksum(block, at + 148) == total:
@@ -75,82 +59,35 @@ class HeaderFields:
         if stored == UNPARSABLE:
             return CHECKSUM_UNPARSABLE
         if stored & 0xFFFF_FFFF == total or _signed_match(block[at : at + 500], stored):
-            if runtime_octal(block[at + 148 : at + 156]) != stored:
-                self.odd |= ODD_CHECKSUM
             return CHECKSUM_RIGHT
         return CHECKSUM_WRONG
 
     def _new_tail(self, tail: bytes) -> None:
-        """What bytes 157 to 511 say: a link's target, and the rest, which rarely changes."""
+        """What bytes 157 to 499 say, which rarely change between headers."""
         self._tail = tail
-        rest = tail[100:]
-        if rest != self._rest:
-            self._new_rest(rest)
-        self._tail_sum = byte_sum(tail, 0, 100) + self._rest_sum
+        self._tail_sum = byte_sum(tail, 0, len(tail))
         self.link = text(tail[:100])
-
-    def _new_rest(self, rest: bytes) -> None:
-        self._rest = rest
-        self._rest_sum = byte_sum(rest, 0, 243)
-        self.ustar = rest[:5] == b"ustar"
-        prefix = text(rest[88:243])
+        self.ustar = tail[100:105] == b"ustar"
+        prefix = text(tail[188:])
         if prefix and not prefix.endswith(b"/"):
             prefix += b"/"
         self.prefix = prefix
-        self._rest_odd = rest_remarks(rest, self._negative_base256)
-
-    def ignores_prefix(self) -> bool:
-        """True if the runtime knows no prefix in the header last given to ``check``."""
-        return ignores_prefix(self._rest)
 
     def owners(self, block: bytes, at: i64) -> None:
         """Parse mode, uid and gid."""
         ids = block[at + 100 : at + 124]
-        if ids != self._ids:
-            self._ids = ids
-            self._ids_odd = 0
-            plain = plain_octal8(block, at + 100)
-            mode: int = plain
-            if plain < 0:
-                mode = octal(ids[:8])
-                self._compare_ids(ids[:8], mode, 0o7777)
-            self.mode = mode if mode == UNPARSABLE else mode & 0o7777
-            self.uid = self._owner(block, at + 108)
-            self.gid = self._owner(block, at + 116)
-        self.odd |= self._ids_odd
+        if ids == self._ids:
+            return
+        self._ids = ids
+        plain = plain_octal8(block, at + 100)
+        mode: int = plain if plain >= 0 else octal(ids[:8])
+        self.mode = mode if mode == UNPARSABLE else mode & 0o7777
+        self.uid = self._owner(block, at + 108)
+        self.gid = self._owner(block, at + 116)
 
     def _owner(self, block: bytes, at: i64) -> int:
         plain = plain_octal8(block, at)
-        if plain >= 0:
-            return plain
-        field = block[at : at + 8]
-        value = number(field, self._negative_base256)
-        self._compare_ids(field, value, 0xFFFF_FFFF)
-        return value
-
-    def _compare_ids(self, field: bytes, value: int, mask: int) -> None:
-        if unlike_runtime(field, value, mask):
-            self._ids_odd = ODD_NUMBER
-
-    def pass_over(self, block: bytes, at: i64, mtime: bool) -> None:
-        """A field that mkfs.erofs does not read, mtime or size, must be one to the runtime."""
-        start: i64 = at + 136 if mtime else at + 124
-        if plain_octal12(block, start) < 0:
-            value = runtime_number(block[start : start + 12])
-            if value == UNPARSABLE or (value < 0 and not mtime):
-                self.odd |= ODD_NUMBER
-
-    def pass_over_all(self, block: bytes, at: i64) -> None:
-        """The same for mode, owner, group and mtime: nothing reads them in an extension header."""
-        start: i64 = at + 100
-        while start < at + 124:
-            if (
-                plain_octal8(block, start) < 0
-                and runtime_number(block[start : start + 8]) == UNPARSABLE
-            ):
-                self.odd |= ODD_NUMBER
-            start += 8
-        self.pass_over(block, at, True)
+        return plain if plain >= 0 else number(block[at : at + 8], self._negative_base256)
 
     def size(self, block: bytes, at: i64) -> int:
         """The size field."""
@@ -162,21 +99,15 @@ class HeaderFields:
 
     def _wide(self, block: bytes, at: i64) -> int:
         plain = plain_octal12(block, at)
-        if plain >= 0:
-            return plain
-        field = block[at : at + 12]
-        value = number(field, self._negative_base256)
-        if unlike_runtime(field, value, -1):
-            self.odd |= ODD_NUMBER
-        return value
+        return plain if plain >= 0 else number(block[at : at + 12], self._negative_base256)
 
     def device(self, block: bytes, at: i64, wide: bool) -> int:
         """The encoded device number as 32 bits; bit 32 is set when some of it did not fit.
 
         Without ``wide``, as releases before 1.9.2 encode it, with the sign of a C int.
         """
-        major = number(block[at + 329 : at + 337], self._negative_base256)
-        minor = number(block[at + 337 : at + 345], self._negative_base256)
+        major = self._owner(block, at + 329)
+        minor = self._owner(block, at + 337)
         if major == UNPARSABLE or minor == UNPARSABLE:
             return UNPARSABLE
         encoded = ((minor & 0xFF) | (major << 8) | ((minor & ~0xFF) << 12)) & 0xFFFF_FFFF

@@ -14,7 +14,6 @@ from app.catalog.builders import BuilderVersion
 from workers.formats.errors import FormatError
 from workers.formats.tarindex.limits import TarLimits
 from workers.formats.tarindex.numbers import scan_decimal
-from workers.formats.tarindex.runtime import is_strict, is_time
 from workers.formats.tarindex.warning import Warnings
 from workers.formats.words import signed32
 
@@ -37,26 +36,9 @@ class PaxState:
         #: Name -> value in order of arrival; a name keeps its place when it comes again.
         self.xattrs: dict[bytes, bytes] = {}
         self.xattr_bytes: int = 0
-        #: Names whose value came as LIBARCHIVE.xattr, which is nothing to the runtime.
-        self.foreign: set[bytes] | None = None
-        #: A pax header was read; a GNU long name or link was: the runtime weighs them otherwise.
-        self.has_pax: bool = False
-        self.has_long_path: bool = False
-        self.has_long_link: bool = False
-
-    def has_values(self) -> bool:
-        """True if anything but xattrs is set."""
-        return (
-            self.path is not None
-            or self.link is not None
-            or self.size is not None
-            or self.uid is not None
-            or self.gid is not None
-            or self.mtime is not None
-        )
 
     def copy_values(self, other: PaxState) -> None:
-        """Take every value from ``other`` but its xattrs."""
+        """Take everything from ``other`` but its xattrs."""
         self.path = other.path
         self.link = other.link
         self.size = other.size
@@ -74,7 +56,6 @@ class PaxParser:
         self._limits = limits
         self._warnings = warnings
         self._offset = 0
-        self._has_nul: bool = False
 
     def parse(self, body: bytes, state: PaxState, offset: int) -> None:
         """Apply every record of ``body``, a header at ``offset``, to ``state``.
@@ -82,7 +63,6 @@ class PaxParser:
         Raises FormatError ``pax-malformed``, ``xattr-malformed``, ``tar-negative-size`` or a limit.
         """
         self._offset = offset
-        self._has_nul = 0 in body
         size = len(body)
         at = 0
         records = 0
@@ -91,17 +71,10 @@ class PaxParser:
             if records > self._limits.max_pax_records:
                 raise self._error("limit-pax_records", "too many records in one pax header")
             # Digits, then spaces: sscanf reads the length as an int, past the record if need be.
-            stated, start = scan_decimal(body, at)
-            length = signed32(stated)
+            length, start = scan_decimal(body, at)
+            length = signed32(length)
             if start < 0 or length <= start - at or length > size - at:
                 raise self._error("pax-malformed", "a pax record's length is wrong")
-            if (
-                not 48 <= body[at] <= 57
-                or body[start - 1] != 32
-                or not 48 <= body[start - 2] <= 57
-                or length != stated
-            ):
-                self._remark(state)
             end = at + length - 1
             if body[end] != 10:
                 raise self._error("pax-malformed", "a pax record does not end with a newline")
@@ -112,85 +85,58 @@ class PaxParser:
             at = end + 1
 
     def _record(self, key: bytes, value: bytes, state: PaxState) -> None:
-        if self._has_nul and 0 in key:
-            self._remark(state)
         if key == b"path":
             self._path(value, state)
         elif key == b"linkpath":
-            if state.has_long_link:
-                self._warnings.add("gnu-long-name", value, self._offset)
             state.link = self._text(value) or (None if self._version.empty_clears else b"")
-            if state.link == b"":
-                self._remark(state)
         elif key == b"mtime":
             self._mtime(value, state)
         elif key == b"size":
-            state.size = self._integer(value, state)
+            state.size = self._integer(value)
             if state.size is not None and state.size < 0 and self._version.empty_clears:
                 raise self._error("tar-negative-size", "a pax size is negative")
         elif key == b"uid":
-            state.uid = self._owner(value, state)
+            state.uid = self._owner(value)
         elif key == b"gid":
-            state.gid = self._owner(value, state)
+            state.gid = self._owner(value)
         elif not key or 97 <= key[0] <= 122:
-            self._ignored(key, value, state)  # the names below begin with capitals
+            return  # atime, ctime and the like: the names below begin with capitals
         elif key.startswith(_SCHILY):
-            self._schily(key[len(_SCHILY) :], value, state)
+            self._xattr(key[len(_SCHILY) :], value, state)
         elif key.startswith(_LIBARCHIVE):
             self._libarchive(key[len(_LIBARCHIVE) :], value, state)
         elif key.startswith(b"GNU.sparse."):
             self._warnings.add("sparse-raw", state.path or b"", self._offset)
 
-    def _remark(self, state: PaxState) -> None:
-        """The runtime refuses the record, or reads it in another way."""
-        self._warnings.add("pax-record", state.path or b"", self._offset)
-
-    def _ignored(self, key: bytes, value: bytes, state: PaxState) -> None:
-        """A record that is nothing to mkfs.erofs must still please the runtime."""
-        if key == b"atime" or key == b"ctime":
-            if value and not is_time(value):
-                self._remark(state)
-        elif not key or (self._has_nul and (key == b"uname" or key == b"gname") and 0 in value):
-            self._remark(state)
-
     def _text(self, value: bytes) -> bytes:
         """``value`` as a C string: a NUL ends it."""
-        end = value.find(b"\0") if self._has_nul else -1
+        end = value.find(b"\0")
         if end < 0:
             return value
         self._warnings.add("nul-in-name", value, self._offset)
         return value[:end]
 
     def _path(self, value: bytes, state: PaxState) -> None:
-        if state.has_long_path:
-            self._warnings.add("gnu-long-name", value, self._offset)
         text = self._text(value)
         if not text and self._version.empty_clears:
             state.path = None
-        elif not text:
-            self._remark(state)
-            state.path = text
         elif len(text) < len(value):
             state.path = text  # slashes are looked for behind the NUL, so none are removed
         else:
             state.path = text.rstrip(b"/")
 
-    def _integer(self, value: bytes, state: PaxState) -> int | None:
+    def _integer(self, value: bytes) -> int | None:
         if not value or value[0] == 0:
-            if not self._version.empty_clears:
-                raise self._error("pax-malformed", "a pax number is empty")
-            if value:
-                self._remark(state)
-            return None
+            if self._version.empty_clears:
+                return None
+            raise self._error("pax-malformed", "a pax number is empty")
         number, end = scan_decimal(value, 0)
         if end < 0 or (end < len(value) and value[end] != 0):
             raise self._error("pax-malformed", "a pax number does not parse")
-        if end < len(value) or not is_strict(value, end, number):
-            self._remark(state)
         return number
 
-    def _owner(self, value: bytes, state: PaxState) -> int | None:
-        number = self._integer(value, state)
+    def _owner(self, value: bytes) -> int | None:
+        number = self._integer(value)
         if number is None:
             return None
         if not 0 <= number <= 0xFFFF_FFFF:
@@ -199,16 +145,11 @@ class PaxParser:
 
     def _mtime(self, value: bytes, state: PaxState) -> None:
         if self._version.empty_clears and (not value or value[0] == 0):
-            if value:
-                self._remark(state)
             state.mtime = None
             return
         seconds, end = scan_decimal(value, 0)
         if end < 0:
             raise self._error("pax-malformed", "a pax mtime does not parse")
-        careless = self._has_nul or not self._version.decimal_mtime  # with what follows a point
-        if not is_strict(value, end, seconds) or (careless and not is_time(value)):
-            self._remark(state)
         fraction = 0
         if end < len(value) and value[end] == 46:
             if self._version.decimal_mtime:
@@ -223,7 +164,7 @@ class PaxParser:
                 if after < 0:
                     raise self._error("pax-malformed", "a pax mtime's fraction does not parse")
                 fraction = number & 0xFFFF_FFFF
-                if number:
+                if fraction:
                     self._warnings.add("nanoseconds", state.path or b"", self._offset)
         elif end < len(value) and value[end] != 0 and self._version.decimal_mtime:
             raise self._error("pax-malformed", "text follows a pax mtime")
@@ -243,22 +184,13 @@ class PaxParser:
             raise self._error("pax-malformed", "a pax mtime's fraction does not parse")
         return nanoseconds
 
-    def _schily(self, name: bytes, value: bytes, state: PaxState) -> None:
-        if not name:
-            self._remark(state)
-            return
-        if self._has_nul:
-            end = name.find(b"\0")
-            if end >= 0:
-                self._warnings.add("nul-in-name", name, self._offset)
-                name = name[:end]
-        if state.foreign is not None:
-            state.foreign.discard(name)
-        self._set(name, value, state)
-
-    def _set(self, name: bytes, value: bytes, state: PaxState) -> None:
+    def _xattr(self, name: bytes, value: bytes, state: PaxState) -> None:
         if not name:
             return
+        end = name.find(b"\0")
+        if end >= 0:
+            self._warnings.add("nul-in-name", name, self._offset)
+            name = name[:end]
         old = state.xattrs.get(name)
         state.xattr_bytes += len(value) - len(old) if old is not None else len(name) + len(value)
         if state.xattr_bytes > self._limits.max_xattr_bytes:
@@ -272,12 +204,7 @@ class PaxParser:
             raise self._error("xattr-malformed", "a LIBARCHIVE.xattr value is not base64")
         if decoded and not standard:
             self._warnings.add("xattr-garbled", state.path or b"", self._offset)
-        name = unquote(name)
-        if name and state.xattrs.get(name) != decoded:
-            if state.foreign is None:
-                state.foreign = set()
-            state.foreign.add(name)
-        self._set(name, decoded, state)
+        self._xattr(unquote(name), decoded, state)
 
     def _error(self, code: str, message: str) -> FormatError:
         return FormatError(code, message, offset=self._offset)

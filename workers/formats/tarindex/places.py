@@ -80,8 +80,6 @@ class Places:
         self._known: dict[bytes, Inode] = {}
         self._last_head: bytes | None = None
         self._last_directory: Inode = root
-        #: Parents made, less those that got a header of their own.
-        self.undeclared: i64 = 0
 
     def forget(self) -> None:
         """A directory goes: paths must be walked again."""
@@ -167,24 +165,21 @@ class Places:
         last = parts.pop()
         for part in parts:
             if part == b"..":
-                here = self._up(place, here, path, entry)
+                here = self._up(here, path, entry)
             elif part and part != b".":
                 place = self._step(here, part, False, entry, gone)
                 assert place.found is not None
                 here = place.found
         if last == b"..":
-            self._up(place, here, path, entry)
+            self._up(here, path, entry)
         elif last and last != b".":
             if self._aufs and last.startswith(_WHITEOUT):
                 return self._aufs_name(place, here, last, entry, gone)
             place = self._step(here, last, True, entry, gone)
-        elif place.name.startswith(_WHITEOUT):
-            self._warnings.add("whiteout-form", entry.path, entry.header)
         return place
 
-    def _up(self, place: Place, here: Inode, path: bytes, entry: Entry) -> Inode:
-        if place.kind != PLACE_ROOT:  # the root is its own parent
-            self._warnings.add("dotdot", path, entry.header)
+    def _up(self, here: Inode, path: bytes, entry: Entry) -> Inode:
+        self._warnings.add("dotdot", path, entry.header)
         parent = here.parent
         assert parent is not None
         if parent.freed:
@@ -242,8 +237,6 @@ class Places:
         made.nanoseconds = parent.nanoseconds
         made.nlink = 2
         made.children = {}
-        made.undeclared = entry.header
-        self.undeclared += 1
         if self._early:
             make_dots(made)
         return made

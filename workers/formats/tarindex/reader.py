@@ -19,11 +19,9 @@ from workers.formats.tarindex.entry import (
     TYPE_CHAR,
     TYPE_CONTIGUOUS,
     TYPE_DIRECTORY,
-    TYPE_FIFO,
     TYPE_FILE,
     TYPE_LINK,
     TYPE_SYMLINK,
-    UNCHANGED,
     Entry,
 )
 from workers.formats.tarindex.header import (
@@ -35,7 +33,6 @@ from workers.formats.tarindex.header import (
 from workers.formats.tarindex.limits import TarLimits
 from workers.formats.tarindex.numbers import UNPARSABLE
 from workers.formats.tarindex.pax import PaxParser, PaxState
-from workers.formats.tarindex.runtime import ODD_CHECKSUM, ODD_DEVICE, ODD_NUMBER, REMARKS
 from workers.formats.tarindex.warning import Warnings
 
 _BLOCK: Final = 512
@@ -143,7 +140,6 @@ class TarReader:
 
     def close(self) -> None:
         """The stream has ended. Raises FormatError where that is no end."""
-        self._sink.close()
         if self._state == _SKIP:
             if self._skip_required:
                 raise self._error("tar-truncated", "the archive ends inside a body or its padding")
@@ -197,7 +193,6 @@ class TarReader:
             block = chunk[at : at + _BLOCK]
             if block[124] not in (0, 48) or block[124:136].strip(b"0 \0"):
                 self._warnings.add("volume-size", block[:16], position)
-            self._warnings.add("type-refused", block[:16], position)
             self.label = block[:16]
             self._align(0, False)
             return
@@ -227,7 +222,6 @@ class TarReader:
         pending = self._pending
         if self._dirty and pending.size is not None:
             size = pending.size
-            self._fields.pass_over(chunk, at, False)
         else:
             size = self._fields.size(chunk, at)
             if size == UNPARSABLE:
@@ -245,8 +239,6 @@ class TarReader:
         if TYPE_FILE <= kind <= TYPE_CONTIGUOUS:
             self._entry_header(chunk, at, kind)
         elif kind in (_TYPE_PAX, _TYPE_GLOBAL, _TYPE_LONG_NAME, _TYPE_LONG_LINK):
-            self._fields.pass_over_all(chunk, at)
-            self._remark(ODD_NUMBER | ODD_CHECKSUM)
             self._start_body(kind, size)
         else:
             self._drop(kind, size)
@@ -268,7 +260,7 @@ class TarReader:
                 slash = end
             end += 1
         if self._fields.prefix or slash == end - 1 or end == at:
-            self._odd_name(chunk[at:end], kind)
+            self._odd_name(chunk[at:end], kind, chunk[at + 263])
         elif slash < 0:
             entry.head = None
             entry.name = chunk[at:end]
@@ -276,12 +268,12 @@ class TarReader:
             entry.set_head(chunk[at:slash])
             entry.name = chunk[slash + 1 : end]
 
-    def _odd_name(self, name: bytes, kind: int) -> None:
+    def _odd_name(self, name: bytes, kind: int, version: int) -> None:
         """A name field that is empty, ends in a slash or has a prefix."""
         prefix = self._fields.prefix
         if prefix:
             name = prefix + name
-            if kind <= TYPE_CONTIGUOUS and self._fields.ignores_prefix():
+            if version == 32 and kind <= TYPE_CONTIGUOUS:
                 self._warnings.add("gnu-prefix", name, self._entry.header)
         elif not name:
             name = b"."
@@ -291,15 +283,6 @@ class TarReader:
                 self._entry.set_path(b"")
                 raise self._error("builder-crash", "this builder version crashes on a '/' entry")
         self._entry.set_path(name)
-
-    def _remark(self, which: int) -> None:
-        """Tell which of the header the runtime refuses or reads otherwise, if that is asked."""
-        odd = self._fields.odd & which
-        if odd == 0:
-            return
-        for bit, kind in REMARKS:
-            if odd & bit:
-                self._warnings.add(kind, self._entry.path, self._entry.header)
 
     def _bad_number(self, chunk: bytes, at: i64, what: str) -> FormatError:
         self._name(chunk, at, chunk[at + 156])
@@ -321,7 +304,16 @@ class TarReader:
             self._pending = PaxState()
             self._pending.copy_values(self._global)
             self._extensions = 0
-            self._dirty = self._global.has_values() or len(self._global.xattrs) > 0
+            state = self._global
+            self._dirty = (
+                state.path is not None
+                or state.link is not None
+                or state.size is not None
+                or state.uid is not None
+                or state.gid is not None
+                or state.mtime is not None
+                or len(state.xattrs) > 0
+            )
         if self._zero_seen:
             self._zero_seen = False
             self._warnings.add("zero-block", b"", self._lone_zero)
@@ -336,8 +328,6 @@ class TarReader:
         self._state = _SKIP if self._skip > 0 else _HEADER
 
     def _start_body(self, kind: int, size: int) -> None:
-        if self._dirty and self._pending.size is not None:
-            self._warnings.add("extension-size", self._entry.path, self._entry.header)
         self._dirty = True
         self._extensions += 1
         if self._extensions > self._limits.max_extension_headers:
@@ -365,38 +355,32 @@ class TarReader:
         pending = self._pending
         header = self._body_header
         if kind == _TYPE_PAX:
-            if pending.has_pax:
-                self._warnings.add("pax-twice", b"", header)
-            pending.has_pax = True
             self._pax.parse(body, pending, header)
         elif kind == _TYPE_GLOBAL:
-            self._global_header(pending)
             self._pax.parse(body, self._global, header)
             shared = self._global
             if shared.path is not None:
                 pending.path = shared.path
             if shared.link is not None:
                 pending.link = shared.link
-            if shared.has_values() or len(shared.xattrs) > 0:
+            if (
+                shared.path is not None
+                or shared.link is not None
+                or shared.size is not None
+                or shared.uid is not None
+                or shared.gid is not None
+                or shared.mtime is not None
+            ):
                 self._warnings.add("global-values", b"", header)
         else:
             name = text(body)
-            if not name:
-                self._warnings.add("gnu-long-name", b"", header)
+            if body[len(name) :].strip(b"\0"):
+                self._warnings.add("nul-in-name", body, header)
             if kind == _TYPE_LONG_NAME:
                 pending.path = name
-                pending.has_long_path = True
             else:
                 pending.link = name
-                pending.has_long_link = True
         self._align(0, False)
-
-    def _global_header(self, pending: PaxState) -> None:
-        """To the runtime it is an entry that ends what was pending, and its name is cleared."""
-        entry = self._entry
-        lost = pending.has_pax or pending.has_long_path or pending.has_long_link
-        if lost or not self._sink.clears_nothing(entry.path):
-            self._warnings.add("global-header", entry.path, self._body_header)
 
     def _entry_header(self, chunk: bytes, at: i64, kind: int) -> None:
         entry = self._entry
@@ -423,10 +407,7 @@ class TarReader:
         entry.gid = gid & 0xFFFF_FFFF
         if uid != entry.uid or gid != entry.gid:
             self._warnings.add("number-truncated", entry.path, entry.header)
-        if (entry.uid == UNCHANGED or entry.gid == UNCHANGED) and kind != TYPE_LINK:
-            self._warnings.add("owner-kept", entry.path, entry.header)
         if dirty and pending.mtime is not None:
-            fields.pass_over(chunk, at, True)
             entry.mtime = pending.mtime
             entry.nanoseconds = pending.nanoseconds
         else:
@@ -442,11 +423,6 @@ class TarReader:
                 entry.link = pending.link
             else:
                 entry.link = fields.link
-        elif kind == TYPE_CONTIGUOUS:
-            self._warnings.add("type-refused", entry.path, entry.header)
-        if fields.odd != 0:
-            devices = TYPE_CHAR <= kind <= TYPE_BLOCK or kind == TYPE_FIFO
-            self._remark(-1 if devices else ~ODD_DEVICE)
         self._hand_over(entry, pending)
 
     def _hand_over(self, entry: Entry, pending: PaxState) -> None:
@@ -457,8 +433,6 @@ class TarReader:
                 if name not in merged:
                     merged[name] = value
             entry.xattrs = list(merged.items())
-            if pending.foreign:
-                self._warnings.add("xattr-libarchive", entry.path, entry.header)
         size = entry.size
         skips = self._sink.apply(entry)
         if not skips and size:

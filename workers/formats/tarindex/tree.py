@@ -40,8 +40,6 @@ class Inode:
         self.xattr_size: i64 = 0
         self.parent: Inode | None = parent
         self.children: dict[bytes, Inode] | None = None
-        #: Offset of the header whose path made it as a parent; -1 once it has a header of its own.
-        self.undeclared: i64 = -1
         #: A whiteout was made in it: it gets the overlay origin mark when written.
         self.whiteouts: bool = False
         #: A directory that was removed; what still points to it is freed memory in mkfs.erofs.
