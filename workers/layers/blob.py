@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 
 from app.errors import ContentMismatch, SourceInvalid
 from app.oci.digest import Digest
-from workers.formats.verity.blocks import PatientDigest
+from workers.formats.verity.blocks import DeferredDigest
 from workers.layers.built import ExpectedLayer
 
 #: Content errors that damage on the way can hardly cause: nothing more is read after them.
@@ -39,7 +39,7 @@ def joined(chunks: Iterable[bytes], size: int) -> Iterator[bytes]:
 class Blob:
     """Size and digest of what was read, against what was expected."""
 
-    def __init__(self, expected: ExpectedLayer, patient: PatientDigest | None = None) -> None:
+    def __init__(self, expected: ExpectedLayer, patient: DeferredDigest | None = None) -> None:
         """Start with nothing read; ``patient`` is the digest to use where that is sha256."""
         self._expected = expected
         self._algorithm = algorithm_of(expected)

@@ -37,9 +37,9 @@ def finish(read: ReadLayer, options: LayerOptions, lease: Lease) -> BuiltLayer:
     if read.index_uuid is None:
         index = with_uuid(index, uuid.bytes)
     place = geometry(len(index), read.tar.size, options.padding)
-    forest = Forest(index, read.tar, place, source, lease)
-    form = forest.device_table
-    single = forest.single_device().root_hash if options.single_device else None
+    trees = LayerTrees(index, read.tar, place, source, lease)
+    form = trees.device_table
+    single = trees.single_device().root_hash if options.single_device else None
     facts = LayerFacts(
         layer_digest=read.layer_digest,
         layer_size=read.layer_size,
@@ -64,7 +64,7 @@ def finish(read: ReadLayer, options: LayerOptions, lease: Lease) -> BuiltLayer:
     )
     spent = time.perf_counter() - started
     timings = {**read.timings, "tree": spent, "total": read.timings["stream"] + spent}
-    return BuiltLayer(facts, form, read.index.warnings, timings, forest.single_device, lease.close)
+    return BuiltLayer(facts, form, read.index.warnings, timings, trees.single_device, lease.close)
 
 
 def _text(warning: TarWarning) -> str:
@@ -82,7 +82,7 @@ def geometry(index_size: int, tar_size: int, padding: int) -> VerityGeometry:
     return VerityGeometry(data_size, hash_offset, tree_size)
 
 
-class Forest:
+class LayerTrees:
     """The hash trees of a layer in both layouts; the second shares all but its index's leaves."""
 
     def __init__(

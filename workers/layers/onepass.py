@@ -22,7 +22,7 @@ from app.oci.digest import DiffID, Digest
 from workers.formats.errors import FormatError
 from workers.formats.tarindex.builder import TarIndex, TarIndexBuilder, TarIndexOptions
 from workers.formats.tarindex.limits import TarLimits
-from workers.formats.verity.blocks import patient_digest
+from workers.formats.verity.blocks import deferred_digest
 from workers.layers.blob import Blob, algorithm_of, joined
 from workers.layers.built import ExpectedLayer, LayerOptions
 from workers.layers.collection import rarely_collected
@@ -103,7 +103,7 @@ class _Pass:
         self._lease = lease
         own = bool(compression) or algorithm_of(expected) != "sha256"
         # What is hashed in one thread goes side by side.
-        patient = patient_digest() if own and algorithm_of(expected) == "sha256" else None
+        patient = deferred_digest() if own and algorithm_of(expected) == "sha256" else None
         self._blob = Blob(expected, patient)
         self._tar = TarLeaves(lease.create("leaves"), patient)
         #: Hashes the blob; leaves and diffID do so where the tar is the blob.

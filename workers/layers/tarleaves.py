@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from app.oci.digest import DiffID
-from workers.formats.verity.blocks import LeafHasher, PatientDigest, block_hashes
+from workers.formats.verity.blocks import DeferredDigest, LeafHasher, block_hashes
 from workers.formats.verity.extents import Extent
 from workers.formats.verity.values import BLOCK, DIGEST
 from workers.layers.decompression import Piece
@@ -15,7 +15,7 @@ _ZERO_BLOCK = bytes(BLOCK)
 class TarLeaves:
     """Fed with every piece of the tar, then closed."""
 
-    def __init__(self, file: SpoolFile, beside: PatientDigest | None = None) -> None:
+    def __init__(self, file: SpoolFile, beside: DeferredDigest | None = None) -> None:
         """Write leaves to ``file``, which is empty.
 
         What waits in ``beside`` is hashed along with the tar.

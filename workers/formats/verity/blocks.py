@@ -67,7 +67,7 @@ class LeafHasher:
         self._rest = bytearray()
         self.count = 0
 
-    def update(self, data: Buffer, beside: PatientDigest | None = None) -> bytes | bytearray:
+    def update(self, data: Buffer, beside: DeferredDigest | None = None) -> bytes | bytearray:
         """Return the leaves of the blocks that ``data`` completes.
 
         As much as ``data`` is long of what waits in ``beside`` is hashed on the way.
@@ -87,7 +87,7 @@ class LeafHasher:
         leaves = self._leaves(view[:whole], beside)
         return head + leaves if head else leaves
 
-    def _leaves(self, data: Buffer, beside: PatientDigest | None = None) -> bytearray:
+    def _leaves(self, data: Buffer, beside: DeferredDigest | None = None) -> bytearray:
         out = bytearray(len(data) // BLOCK * DIGEST)
         self.count += len(data) // BLOCK
         if isinstance(self._digest, StreamDigest) and len(self._salt) == DIGEST:
@@ -124,7 +124,7 @@ class StreamDigest:
         self._rest = b""
 
     def update_with_blocks(
-        self, data: Buffer, salt: Salt, out: bytearray, beside: PatientDigest | None = None
+        self, data: Buffer, salt: Salt, out: bytearray, beside: DeferredDigest | None = None
     ) -> None:
         """Take whole blocks and write their salted hashes to ``out``; before any ``update``."""
         assert blocks is not None
@@ -158,7 +158,7 @@ class StreamDigest:
         return state.hex()
 
 
-class PatientDigest(StreamDigest):
+class DeferredDigest(StreamDigest):
     """sha256 of a stream that waits for another one, beside which it costs next to nothing.
 
     What is fed is kept until ``LeafHasher.update`` takes it along; what would exceed ``patience``
@@ -216,6 +216,6 @@ class PatientDigest(StreamDigest):
         super().update(self._next(len(self._waiting[0])))
 
 
-def patient_digest() -> PatientDigest | None:
+def deferred_digest() -> DeferredDigest | None:
     """Return a digest that goes along with others; None where the extension is absent."""
-    return PatientDigest() if blocks is not None else None
+    return DeferredDigest() if blocks is not None else None

@@ -6,8 +6,8 @@ import pytest
 from workers._native import blocks as native
 from workers.formats.verity import blocks
 from workers.formats.verity.blocks import (
+    DeferredDigest,
     LeafHasher,
-    PatientDigest,
     block_hashes,
     pure_block_hashes_into,
 )
@@ -92,7 +92,7 @@ def test_special_instructions_and_plain_c_agree_with_the_pure_form(count: int, o
 def test_a_patient_digest_is_that_of_all_it_was_given(seed: int) -> None:
     rng = random.Random(seed)
     sizes = [0, 1, 63, 64, 65, 511, 512, 5000, 70_000]
-    patient, hasher, given, tar = PatientDigest(patience=100_000), LeafHasher(), b"", b""
+    patient, hasher, given, tar = DeferredDigest(patience=100_000), LeafHasher(), b"", b""
     leaves = bytearray()
     for _ in range(60):
         if rng.random() < 0.5:
